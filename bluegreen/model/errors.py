@@ -1,0 +1,130 @@
+"""What can go wrong, said so that a tired stranger knows where, why and what to type next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes. Each means exactly one thing; ``docs/exit-codes.md`` is checked against this."""
+
+    DONE = 0
+    FAILED = 1  # failed, and nothing that serves traffic was changed
+    USAGE = 2
+    REFUSED = 3
+    ROLLED_BACK = 4  # failed after traffic had moved, and traffic was moved back
+    VERDICT = 5  # stopped by a verdict (smoke, judge)
+    INCONCLUSIVE = 6
+    HELD = 7  # another operation holds the lease, or overtook this one
+    UNREACHABLE = 8  # no engine answers
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: a stable ``code``, the place, the reason, and commands or edits that help."""
+
+    code: str
+    message: str
+    where: str | None = None
+    next: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.message}"
+
+
+class BluegreenError(Exception):
+    """An error that is part of the product. Carries one or more problems and an exit code."""
+
+    exit: Exit = Exit.FAILED
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        where: str | None = None,
+        next: tuple[str, ...] = (),  # noqa: A002 - the screen's own word
+        exit: Exit | None = None,  # noqa: A002 - likewise
+        problems: tuple[Problem, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.problem = Problem(code, message, where, next)
+        self.problems = problems or (self.problem,)
+        if exit is not None:
+            self.exit = exit
+
+    @property
+    def code(self) -> str:
+        return self.problem.code
+
+
+class UsageError(BluegreenError):
+    """The command line or the file is wrong; nothing was tried."""
+
+    exit = Exit.USAGE
+
+
+class Refused(BluegreenError):
+    """Understood, possible in principle, and not done, with the reason."""
+
+    exit = Exit.REFUSED
+
+
+class Held(BluegreenError):
+    """Another operation holds the lease."""
+
+    exit = Exit.HELD
+
+
+class Overtaken(Held):
+    """A later operation (a rollback) raised the epoch; this one stopped before its next effect."""
+
+
+class Stale(Overtaken):
+    """The generation an activation was planned on is no longer current."""
+
+
+class EngineUnreachable(BluegreenError):
+    exit = Exit.UNREACHABLE
+
+
+class EngineFailed(BluegreenError):
+    """The engine answered, and the answer was an error."""
+
+
+class EngineConflict(EngineFailed):
+    """Something changed on the engine since it was observed; observing and planning again may help."""
+
+
+class NotFound(EngineConflict):
+    """The named container, network, volume or image is not on the engine."""
+
+
+class ProxyFailed(BluegreenError):
+    """The proxy or its agent could not do what was asked."""
+
+
+class JournalLost(ProxyFailed):
+    """The journal is missing, unreadable or of an unknown schema. Stops all but a rollback."""
+
+
+class BuildFailed(BluegreenError):
+    """An image could not be built."""
+
+
+class Unhealthy(BluegreenError):
+    """The candidate was proven not to be ready. ``why`` is the reason in words, ``logs`` its last lines."""
+
+    def __init__(self, code: str, message: str, *, service: str, why: str, logs: tuple[str, ...] = (),
+                 next: tuple[str, ...] = ()) -> None:  # noqa: A002 - the screen's own word
+        super().__init__(code, message, where=service, next=next)
+        self.service = service
+        self.why = why
+        self.logs = logs
+
+
+class SmokeFailed(BluegreenError):
+    exit = Exit.VERDICT

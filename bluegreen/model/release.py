@@ -1,0 +1,89 @@
+"""Releases, stacks and routes: what runs where, and who gets the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bluegreen.model.names import Kind, Slot
+from bluegreen.model.project import Dependency, HealthCheck, Route, SmokeCheck
+
+SCHEMA = 1
+"""Version of everything stored: routes.json, labels, the journal's events."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRelease:
+    """What a release says about one slot service: enough to probe, order and restart it without a file."""
+
+    kind: Kind
+    image: str  # image id, sha256:...
+    replicas: int = 1
+    routes: tuple[Route, ...] = ()
+    port: int | None = None
+    health: HealthCheck | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    restart: str = "unless-stopped"
+    stop_grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What runs. Immutable; stored in a label of each of its containers and in routes.json."""
+
+    number: int
+    tag: str
+    config: str  # digest of the resolved configuration and environment
+    services: Mapping[str, ServiceRelease]
+    smoke: tuple[SmokeCheck, ...] = ()
+    revision: str | None = None  # git commit
+    subject: str | None = None  # its first line
+    dirty: bool = False  # built from a tree with uncommitted changes
+    by: str = ""
+    at: str = ""  # RFC 3339, UTC
+    drain: float = 300.0
+    schema: int = SCHEMA
+
+    def __str__(self) -> str:
+        return self.tag
+
+    def of_kind(self, *kinds: Kind) -> tuple[str, ...]:
+        return tuple(name for name, s in self.services.items() if s.kind in kinds)
+
+    def same_content(self, other: Release) -> bool:
+        """Whether deploying one where the other runs would change nothing."""
+        return (self.tag, self.config) == (other.tag, other.config) and {
+            n: s.image for n, s in self.services.items()
+        } == {n: s.image for n, s in other.services.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A release in a slot, as the proxy knows it: ``upstreams`` maps routed services to ``ip:port``."""
+
+    release: Release
+    upstreams: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """``routes.json``: one generation's meaning. ``share`` is the candidate's percentage, 0..100."""
+
+    generation: int
+    parent: int | None = None
+    live: Slot | None = None
+    share: int = 0
+    stacks: Mapping[Slot, Stack] = field(default_factory=dict)
+    since: str = ""  # when `live` became live, RFC 3339 by the proxy container's clock
+    operation: str = ""
+    project: str = ""
+    listen: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def live_stack(self) -> Stack | None:
+        return self.stacks.get(self.live) if self.live else None
+
+    @property
+    def live_release(self) -> Release | None:
+        return self.live_stack.release if self.live_stack else None
