@@ -18,6 +18,7 @@ class Exit(IntEnum):
     INCONCLUSIVE = 6
     HELD = 7  # another operation holds the lease, or overtook this one
     UNREACHABLE = 8  # no engine answers
+    INCOMPLETE = 9  # traffic moved and was verified; a step after it (workers, clean-up) failed
     INTERRUPTED = 130
 
 

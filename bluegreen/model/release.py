@@ -25,6 +25,8 @@ class ServiceRelease:
     depends_on: tuple[Dependency, ...] = ()
     restart: str = "unless-stopped"
     stop_grace: float = 10.0
+    networks: tuple[str, ...] = ()  # of the project's own, joined without an alias
+    aliases: tuple[str, ...] = ()  # further names in the slot's network
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,215 @@
+"""History as a fold over the journal's events: pure, so that it can be tested and replayed.
+
+The journal holds what happened, in order; this folds it into what matters next: which releases there were and
+what became of them, and whether an operation is unfinished. Every operation ends with a snapshot of this
+state, so that `status` reads the journal's tail only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bluegreen.model.codec import decode, encode
+from bluegreen.model.names import Slot
+
+SNAPSHOT_RELEASES = 60
+"""Releases a snapshot carries: more than are ever kept, few enough that a tail stays a few kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """What the journal knows of one release."""
+
+    number: int
+    tag: str
+    at: str = ""
+    by: str = ""
+    revision: str | None = None
+    subject: str | None = None
+    dirty: bool = False
+    went_live: str | None = None  # when it last got all traffic
+    left: str | None = None  # when it last lost it
+    mark: str | None = None  # good, bad
+    reason: str | None = None  # of the mark
+    failure: str | None = None  # why it was never switched to, in a line
+    failure_code: str | None = None
+    failed_operation: str | None = None
+    standby: int | None = None  # the release whose slot it took
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One run of a command that changes something."""
+
+    id: str
+    kind: str  # deploy, rollback, switch, abort, prune, drain, down
+    at: str = ""
+    by: str = ""
+    tag: str | None = None
+    release: int | None = None  # the release it is about
+    slot: Slot | None = None  # where that goes
+    live: int | None = None  # release live when it began
+    standby: int | None = None  # release standing by when it began
+    stage: bool = False
+    reason: str | None = None
+    cold: bool = False
+    ended: str | None = None  # done, failed, aborted, overtaken, nothing
+    last_step: str | None = None
+    overtook: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        return self.ended is None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.tag}" if self.tag else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One movement of all traffic."""
+
+    at: str
+    to: int
+    source: int | None
+    kind: str  # deploy, rollback, switch
+    operation: str
+    by: str = ""
+    reason: str | None = None
+    ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    releases: Mapping[int, ReleaseRecord] = field(default_factory=dict)
+    operation: Operation | None = None
+    switches: tuple[Switch, ...] = ()
+    last_number: int = 0
+
+    @property
+    def unfinished(self) -> Operation | None:
+        return self.operation if self.operation and self.operation.unfinished else None
+
+    @property
+    def next_number(self) -> int:
+        return self.last_number + 1
+
+    def is_bad(self, number: int) -> bool:
+        record = self.releases.get(number)
+        return record is not None and record.mark == "bad"
+
+    def was_live(self, number: int) -> bool:
+        record = self.releases.get(number)
+        return record is not None and record.went_live is not None
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state to store with an operation's end."""
+        newest = dict(sorted(self.releases.items())[-SNAPSHOT_RELEASES:])
+        data = encode(replace(self, releases=newest, switches=self.switches[-5:], operation=None))
+        assert isinstance(data, dict)  # noqa: S101 - for the type checker
+        return data
+
+
+def fold(events: Iterable[Mapping[str, Any]], history: History | None = None) -> History:
+    """The history after these events. Unknown kinds of event are passed over: a later version may add some."""
+    state = history or History()
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def apply(state: History, event: Mapping[str, Any]) -> History:
+    change = _CHANGES.get(str(event.get("event")))
+    return change(state, event) if change else state
+
+
+def _begin(state: History, event: Mapping[str, Any]) -> History:
+    operation = decode(Operation, {**event, "id": event["op"], "at": event.get("t", "")})
+    number = operation.release if operation.kind == "deploy" else None
+    state = replace(state, operation=operation, last_number=max(state.last_number, number or 0))
+    if operation.live is not None:
+        # A crash between a flip and its record must not leave the release as one that was never live.
+        state = _update(state, operation.live, went_live=_went_live(state, operation.live) or operation.at)
+    return state
+
+
+def _went_live(state: History, number: int) -> str | None:
+    record = state.releases.get(number)
+    return record.went_live if record else None
+
+
+def _intent(state: History, event: Mapping[str, Any]) -> History:
+    if state.operation is None or state.operation.id != event.get("op"):
+        return state
+    return replace(state, operation=replace(state.operation, last_step=str(event.get("step", ""))))
+
+
+def _released(state: History, event: Mapping[str, Any]) -> History:
+    record = decode(ReleaseRecord, event["release"])
+    known = state.releases.get(record.number)
+    if known is not None:
+        record = replace(record, went_live=known.went_live, left=known.left, mark=known.mark)
+    return replace(
+        state,
+        releases={**state.releases, record.number: record},
+        last_number=max(state.last_number, record.number),
+    )
+
+
+def _switched(state: History, event: Mapping[str, Any]) -> History:
+    at = str(event.get("t", ""))
+    switch = Switch(
+        at=at,
+        to=event["to"],
+        source=event.get("from"),
+        kind=event.get("kind", "switch"),
+        operation=str(event.get("op", "")),
+        by=event.get("by", ""),
+        reason=event.get("reason"),
+        ms=event.get("ms"),
+    )
+    if switch.source is not None and switch.source != switch.to:
+        state = _update(state, switch.source, left=at)
+    state = _update(state, switch.to, went_live=at, left=None, failure=None, failure_code=None)
+    return replace(state, switches=(*state.switches, switch))
+
+
+def _marked(state: History, event: Mapping[str, Any]) -> History:
+    return _update(state, event["release"], mark=event.get("mark"), reason=event.get("reason"))
+
+
+def _failed(state: History, event: Mapping[str, Any]) -> History:
+    return _update(
+        state,
+        event["release"],
+        failure=event.get("message"),
+        failure_code=event.get("code"),
+        failed_operation=str(event.get("op", "")),
+    )
+
+
+def _end(state: History, event: Mapping[str, Any]) -> History:
+    if event.get("snapshot") and not state.releases:
+        snapshot = decode(History, event["snapshot"])
+        state = replace(snapshot, operation=state.operation)
+    if state.operation is None or state.operation.id != event.get("op"):
+        return state
+    return replace(state, operation=replace(state.operation, ended=str(event.get("outcome", "done"))))
+
+
+def _update(state: History, number: int, **changes: Any) -> History:
+    record = state.releases.get(number) or ReleaseRecord(number=number, tag=f"#{number}")
+    return replace(state, releases={**state.releases, number: replace(record, **changes)})
+
+
+_CHANGES = {
+    "begin": _begin,
+    "intent": _intent,
+    "released": _released,
+    "switched": _switched,
+    "marked": _marked,
+    "failed": _failed,
+    "end": _end,
+}

@@ -1,0 +1,141 @@
+"""What is there: the engine's containers and the proxy's state, as one immutable picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluegreen.model import labels
+from bluegreen.model.codec import decode
+from bluegreen.model.containers import Container, NetworkInfo
+from bluegreen.model.history import History
+from bluegreen.model.names import Kind, Slot, proxy_container
+from bluegreen.model.release import Release, Routes
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyState:
+    """What the agent's ``read`` answered."""
+
+    routes: Routes | None = None
+    back: Routes | None = None
+    compiled: str | None = None  # digest of the configuration nginx runs; None: it did not answer
+    rendered: str | None = None  # digest of the current generation's
+    epoch: int = 0
+    lease: Mapping[str, Any] | None = None
+    journal: str = "ok"  # ok, missing, corrupt, schema
+    journal_detail: str = ""
+    clock: str = ""  # now, RFC 3339, by the proxy container's clock
+    connections: Mapping[str, int] = field(default_factory=dict)  # address -> established from the proxy
+    draining_workers: int = 0
+    disk_free: int | None = None  # bytes on the state volume
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    project: str
+    containers: tuple[Container, ...] = ()
+    proxy: ProxyState = field(default_factory=ProxyState)
+    history: History = field(default_factory=History)
+    networks: tuple[NetworkInfo, ...] = ()
+
+    @property
+    def proxy_container(self) -> Container | None:
+        return self.named(proxy_container(self.project))
+
+    def named(self, name: str) -> Container | None:
+        return next((c for c in self.containers if c.name == name), None)
+
+    @property
+    def live(self) -> Slot | None:
+        return self.proxy.routes.live if self.proxy.routes else None
+
+    @property
+    def idle(self) -> Slot:
+        """Where the next release goes. Blue, while nothing is live."""
+        return self.live.other if self.live else Slot.BLUE
+
+    @property
+    def live_release(self) -> Release | None:
+        return self.proxy.routes.live_release if self.proxy.routes else None
+
+    def stack(self, slot: Slot) -> tuple[Container, ...]:
+        return tuple(c for c in self.containers if c.slot is slot)
+
+    def kept(self, release: int | None = None) -> tuple[Container, ...]:
+        """Containers of releases that have left their slot."""
+        return tuple(c for c in self.containers if c.kept and release in (None, c.release))
+
+    @property
+    def shared(self) -> tuple[Container, ...]:
+        return tuple(c for c in self.containers if c.shared)
+
+    @property
+    def standby(self) -> Release | None:
+        """The release that a warm rollback or switch would go to: the way back leads to it, and it runs whole."""
+        back, live = self.proxy.back, self.live
+        if back is None or live is None or back.live is not live.other:
+            return None
+        release = back.live_release
+        return release if release is not None and self.runs_whole(release, live.other) else None
+
+    @property
+    def candidate(self) -> Release | None:
+        """The release in the idle slot that is not the standby, complete or not."""
+        stack = self.stack(self.idle)
+        numbers = {c.release for c in stack}
+        standby = self.standby
+        if standby is not None and numbers == {standby.number}:
+            return None
+        back = self.proxy.back.live_release if self.proxy.back else None
+        fresh = [c for c in stack if back is None or c.release != back.number]
+        return next((m for m in map(manifest, fresh) if m is not None), None)
+
+    def runs_whole(self, release: Release, slot: Slot) -> bool:
+        """Whether every container that serves this release is running in the slot."""
+        running = {(c.service, c.replica) for c in self.stack(slot) if c.running and c.release == release.number}
+        return all(
+            (name, replica) in running
+            for name, service in release.services.items()
+            if service.kind in (Kind.ROUTED, Kind.INTERNAL)
+            for replica in range(1, service.replicas + 1)
+        )
+
+    def kept_whole(self, release: Release) -> bool:
+        """Whether a cold rollback finds every container it needs to recreate."""
+        there = {(c.service, c.replica) for c in self.containers if c.release == release.number and (c.kept or c.slot)}
+        return all(
+            (name, replica) in there
+            for name, service in release.services.items()
+            if service.kind is not Kind.JOB
+            for replica in range(1, service.replicas + 1)
+        )
+
+    def release(self, number: int) -> Release | None:
+        """A release by its number, from the routes or from the labels of any of its containers."""
+        for routes in (self.proxy.routes, self.proxy.back):
+            for stack in routes.stacks.values() if routes else ():
+                if stack.release.number == number:
+                    return stack.release
+        return next((m for c in self.containers if c.release == number and (m := manifest(c))), None)
+
+    def subnet(self, network: str) -> str | None:
+        """The first IPv4 subnet of a network of this engine."""
+        for info in self.networks:
+            if info.name == network:
+                return next((s for s in info.subnets if ":" not in s), None)
+        return None
+
+
+def manifest(container: Container) -> Release | None:
+    """The release in a container's label; None where it is missing or does not decode."""
+    text = container.labels.get(labels.MANIFEST)
+    if not text:
+        return None
+    import json
+
+    try:
+        return decode(Release, json.loads(text))
+    except ValueError:
+        return None

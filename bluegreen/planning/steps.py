@@ -1,0 +1,439 @@
+"""The kinds of step. A plan is data: the dry run prints it, the journal names it, tests compare it.
+
+A step says *what*, completely; `execution` makes no choices. Every step can be repeated after a crash in its
+middle. ``cause`` is the reason a person reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bluegreen.model.containers import CloneSpec, ContainerSpec
+from bluegreen.model.names import Slot
+from bluegreen.model.project import HealthCheck, Network, ProxySettings, SmokeCheck, Volume
+from bluegreen.model.release import Routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    verb: ClassVar[str] = ""
+    phase: ClassVar[str] = ""  # the line of the screen it counts towards
+    cause: str = ""
+
+    @property
+    def subject(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        cause = f"  ({self.cause})" if self.cause else ""
+        return f"{self.verb} {self.subject}{cause}".rstrip()
+
+
+class ProxyStep(Step):
+    """A step that happens on the proxy's side: consecutive ones travel as one message."""
+
+
+# -- the ground ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureNetwork(Step):
+    verb = "network"
+    phase = "prepare"
+    network: Network
+    labels: Mapping[str, str] = field(repr=False)
+
+    @property
+    def subject(self) -> str:
+        return self.network.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureVolume(Step):
+    verb = "volume"
+    phase = "prepare"
+    volume: Volume
+    labels: Mapping[str, str] = field(repr=False)
+
+    @property
+    def subject(self) -> str:
+        return self.volume.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepImage(Step):
+    """Hold a tag of bluegreen's own on an image."""
+
+    verb = "keep-image"
+    phase = "prepare"
+    image: str
+    ref: str
+
+    @property
+    def subject(self) -> str:
+        return self.ref
+
+
+# -- containers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateContainer(Step):
+    verb = "create"
+    phase = "start"
+    spec: ContainerSpec
+
+    @property
+    def subject(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneContainer(Step):
+    verb = "recreate"
+    phase = "start"
+    spec: CloneSpec
+
+    @property
+    def subject(self) -> str:
+        return f"{self.spec.name} from {self.spec.source}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartContainer(Step):
+    """Give it its restart policy, then start it."""
+
+    verb = "start"
+    phase = "start"
+    name: str
+    restart: str
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartWorker(StartContainer):
+    phase = "workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopContainer(Step):
+    """Take its restart policy away, so that no engine restart revives it, then stop it."""
+
+    verb = "stop"
+    phase = "workers"
+    name: str
+    grace: float
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepContainer(Step):
+    """Stop it and rename it by its release: it stays as the record of its configuration and environment."""
+
+    verb = "keep"
+    phase = "retire"
+    name: str
+    new: str
+    grace: float
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name} as {self.new}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveContainer(Step):
+    verb = "remove"
+    phase = "retire"
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJob(Step):
+    """Start a job's container and wait until it has exited with 0."""
+
+    verb = "run-job"
+    phase = "start"
+    name: str
+    service: str
+    timeout: float
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitReady(Step):
+    """Wait until containers run and, where they define a health check, are healthy by it."""
+
+    verb = "await"
+    phase = "health"
+    service: str
+    names: tuple[str, ...]
+    deadline: float
+
+    @property
+    def subject(self) -> str:
+        return self.service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReplicas(Step):
+    """Ask every replica through the proxy until each answered well ``rise`` times in a row."""
+
+    verb = "probe"
+    phase = "health"
+    service: str
+    targets: Mapping[str, str]  # container name -> ip:port
+    health: HealthCheck
+
+    @property
+    def subject(self) -> str:
+        return self.service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveLogs(Step):
+    """Keep the last output of containers that are about to be removed, for `why` and `logs`."""
+
+    verb = "save-logs"
+    phase = "restore"
+    names: tuple[str, ...]
+    folder: str  # below failures/
+
+    @property
+    def subject(self) -> str:
+        return self.folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveImage(Step):
+    verb = "remove-image"
+    phase = "prune"
+    ref: str
+
+    @property
+    def subject(self) -> str:
+        return self.ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveNetwork(Step):
+    verb = "remove-network"
+    phase = "down"
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveVolume(Step):
+    verb = "remove-volume"
+    phase = "down"
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+# -- the proxy's side ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropBack(ProxyStep):
+    """Say that there is no warm way back from now on, before the standby is touched."""
+
+    verb = "drop-back"
+    phase = "retire"
+    slot: Slot
+
+    @property
+    def subject(self) -> str:
+        return self.slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain(ProxyStep):
+    """Wait until the proxy holds no connection to these addresses, at most until the drain deadline."""
+
+    verb = "drain"
+    phase = "retire"
+    slot: Slot
+    addresses: tuple[str, ...]
+    since: str  # when the slot lost its traffic, RFC 3339; "" means the deadline has passed
+    deadline: float  # seconds after `since`
+
+    @property
+    def subject(self) -> str:
+        return self.slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSlot(ProxyStep):
+    """One health request per route, forced to a slot, through the proxy's upstreams."""
+
+    verb = "probe"
+    phase = "switch"
+    slot: Slot
+    requests: tuple[Mapping[str, Any], ...]
+
+    @property
+    def subject(self) -> str:
+        return self.slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activate(ProxyStep):
+    """Activate a generation. Exactly one of topology and routes changes against the parent.
+
+    ``routes`` None takes the way back as it was rendered; ``back`` None leaves none.
+    """
+
+    parent: int | None
+    routes: Routes | None = None
+    back: Routes | None = None
+    settings: ProxySettings | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivateTopology(Activate):
+    verb = "topology"
+    phase = "topology"
+
+    @property
+    def subject(self) -> str:
+        stacks = self.routes.stacks if self.routes else {}
+        return ", ".join(f"{slot}: {stack.release.tag}" for slot, stack in sorted(stacks.items())) or "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip(Activate):
+    """Move the traffic. Reported once the proxy itself answers from the new generation."""
+
+    verb = "switch"
+    phase = "switch"
+    slot: Slot
+    tag: str
+
+    @property
+    def subject(self) -> str:
+        return f"all traffic to {self.tag} in {self.slot}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle(ProxyStep):
+    """Wait for a gate: 1 the proxy answers the current generation, 2 no old worker accepts, 3 none is left."""
+
+    verb = "settle"
+    phase = "switch"
+    gate: int
+    seconds: float
+
+    @property
+    def subject(self) -> str:
+        return f"gate {self.gate}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(ProxyStep):
+    """Append facts to the journal."""
+
+    verb = "record"
+    phase = ""
+    events: tuple[Mapping[str, Any], ...]
+
+    @property
+    def subject(self) -> str:
+        return ", ".join(str(e["event"]) for e in self.events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneGenerations(ProxyStep):
+    verb = "prune-generations"
+    phase = "prune"
+    keep: int
+
+    @property
+    def subject(self) -> str:
+        return f"keeping {self.keep}"
+
+
+# -- the operator's side ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smoke(ProxyStep):
+    """A project's own HTTP assertions against a slot."""
+
+    verb = "smoke"
+    phase = "smoke"
+    slot: Slot
+    tag: str
+    checks: tuple[SmokeCheck, ...]
+
+    @property
+    def subject(self) -> str:
+        return f"{len(self.checks)} checks on {self.slot}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeCommand(Step):
+    """A command on the operator's machine, with the preview's address and token in its environment."""
+
+    verb = "smoke"
+    phase = "smoke"
+    command: str
+    slot: Slot
+
+    @property
+    def subject(self) -> str:
+        return self.command
+
+
+# -- plans -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Steps that do not depend on each other and may run side by side."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return " | ".join(str(s) for s in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps. ``str(plan)`` is the dry run."""
+
+    steps: tuple[Step | Together, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def flat(self) -> tuple[Step, ...]:
+        out: list[Step] = []
+        for item in self.steps:
+            out.extend(item.steps if isinstance(item, Together) else (item,))
+        return tuple(out)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{n:3}  {step}" for n, step in enumerate(self.steps, 1))
+
+    def __add__(self, other: Plan) -> Plan:
+        return Plan(self.steps + other.steps, self.notices + other.notices)
