@@ -1,0 +1,72 @@
+# The sample project and this tool's own checks. `make deploy` and `make test` do all set-up themselves.
+
+VENV ?= .venv
+PYTHON ?= python3
+SAMPLE := compose/tokenlab/compose.yaml
+
+bluegreen := $(VENV)/bin/bluegreen --file $(SAMPLE)
+installed := $(VENV)/.installed
+bases := .state/base-images.env
+# The base images that scripts/base-images chose, in the environment of what follows.
+with_bases := set -a && . ./$(bases) && set +a &&
+# What must be quick installs nothing.
+there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: run 'make setup' first" >&2; exit 1; };
+
+# As typed: neither expanded by make, nor seen by a shell as anything but a value.
+deploy: override export TAG := $(value TAG)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine images deploy rollback status down test lint bench dist engine-stop clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deploy: engine images $(installed) ## build, start, prove and switch to TAG of the sample (TAG=v1.0.0)
+	@$(with_bases) $(bluegreen) deploy $${TAG:+-- "$$TAG"}
+
+rollback: ## put the sample's traffic back on the release before, at once
+	@$(there) $(bluegreen) rollback
+
+status: ## what of the sample is live, and what stands by
+	@$(there) $(bluegreen) status
+
+down: $(installed) ## remove the sample from the engine
+	@$(bluegreen) down --yes
+
+setup: $(installed) ## a virtual environment with the tool and all that develops it (VENV=.venv, PYTHON=python3)
+
+engine: ## the engine that answers, or one installed and started here
+	@scripts/engine up --quiet
+
+engine-stop: ## stop the engine that `make` started; never another
+	@scripts/engine stop
+
+images: engine ## the base images: official ones, or stand-ins where no registry answers
+	@scripts/base-images
+
+test: engine images $(installed) ## every test, real containers included (ARGS="-k name")
+	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n .ci/run
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; \
+	else echo "lint: no shellcheck here, so scripts/ had only its syntax checked" >&2; fi
+
+bench: engine images $(installed) ## measure rollback, status, deploy and start-up against floors
+	@scripts/engine plugins
+	@$(with_bases) $(VENV)/bin/python -m benchmarks $(ARGS)
+
+dist: $(installed) ## the wheel, in dist/
+	@$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what checks and builds leave in the tree
+	@rm -rf .state build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+$(installed): pyproject.toml
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
