@@ -64,7 +64,7 @@ def _decode(kind: Any, data: Any) -> Any:  # noqa: C901 - one branch a type cons
         return {_decode(key, k): _decode(value, v) for k, v in data.items()}
     if origin is not None:  # Literal
         return data
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         present = {f.name: _decode(hints[f.name], data[f.name]) for f in dataclasses.fields(kind) if f.name in data}
         return kind(**present)

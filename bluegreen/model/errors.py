@@ -47,8 +47,8 @@ class BluegreenError(Exception):
         message: str,
         *,
         where: str | None = None,
-        next: tuple[str, ...] = (),  # noqa: A002 - the screen's own word
-        exit: Exit | None = None,  # noqa: A002 - likewise
+        next: tuple[str, ...] = (),
+        exit: Exit | None = None,
         problems: tuple[Problem, ...] = (),
     ) -> None:
         super().__init__(message)
@@ -119,8 +119,9 @@ class BuildFailed(BluegreenError):
 class Unhealthy(BluegreenError):
     """The candidate was proven not to be ready. ``why`` is the reason in words, ``logs`` its last lines."""
 
-    def __init__(self, code: str, message: str, *, service: str, why: str, logs: tuple[str, ...] = (),
-                 next: tuple[str, ...] = ()) -> None:  # noqa: A002 - the screen's own word
+    def __init__(
+        self, code: str, message: str, *, service: str, why: str, logs: tuple[str, ...] = (), next: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(code, message, where=service, next=next)
         self.service = service
         self.why = why

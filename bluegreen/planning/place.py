@@ -7,7 +7,7 @@ again, one that runs is not started again. So the plan after a crash is the rest
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from bluegreen import __version__
 from bluegreen.model import labels
@@ -19,6 +19,7 @@ from bluegreen.model.observed import Observed
 from bluegreen.model.project import Project
 from bluegreen.model.release import Release, ServiceRelease, Stack
 from bluegreen.planning.ground import addresses
+from bluegreen.planning.retire import together
 from bluegreen.planning.steps import (
     AwaitReady,
     CloneContainer,
@@ -39,7 +40,9 @@ Creator = Callable[[str, int, str, tuple[Attachment, ...], Mapping[str, str]], S
 """(service, replica, container name, networks, labels) -> the step that makes the container."""
 
 
-def place(observed: Observed, release: Release, slot: Slot, create: Creator, *, jobs: bool = True) -> list[Step | Together]:
+def place(
+    observed: Observed, release: Release, slot: Slot, create: Creator, *, jobs: bool = True
+) -> list[Step | Together]:
     """Create, start and prove a release's containers in a slot. Workers are created and not started.
 
     ``jobs`` False leaves jobs out: they run once per release, and never again on the way back.
@@ -54,23 +57,31 @@ def place(observed: Observed, release: Release, slot: Slot, create: Creator, *, 
             networks = _networks(observed.project, slot, name, service, where[name, replica])
             if not _made(observed.named(container), release, networks):
                 creates.append(
-                    create(name, replica, container, networks, _labels(observed.project, slot, name, replica, release, text))
+                    create(
+                        name,
+                        replica,
+                        container,
+                        networks,
+                        _labels(observed.project, slot, name, replica, release, text),
+                    )
                 )
-    steps: list[Step | Together] = [*_together(creates)]
+    steps: list[Step | Together] = together(creates)
     for level in dependency_levels(services):
         steps.extend(_wait_for_dependencies(observed, release, slot, level, services))
-        steps.extend(_together(_starts(observed, release, slot, level, services)))
+        steps.extend(together(_starts(observed, release, slot, level, services)))
         for name in level:
             if services[name].kind is Kind.JOB:
                 steps.extend(_job(observed, release, slot, name))
-    steps.extend(_together(_proofs(observed, release, slot, services, where)))
+    steps.extend(together(_proofs(observed, release, slot, services, where)))
     return steps
 
 
 def from_project(project: Project, release: Release, digests: Mapping[str, str]) -> Creator:
     """Containers as the Compose file has them, on the release's images."""
 
-    def create(service: str, replica: int, name: str, networks: tuple[Attachment, ...], mine: Mapping[str, str]) -> Step:  # noqa: ARG001 - the Creator's form
+    def create(
+        service: str, _replica: int, name: str, networks: tuple[Attachment, ...], mine: Mapping[str, str]
+    ) -> Step:
         definition = project.services[service]
         return CreateContainer(
             spec=ContainerSpec(
@@ -91,7 +102,9 @@ def from_project(project: Project, release: Release, digests: Mapping[str, str])
 def from_kept(observed: Observed, release: Release) -> Creator:
     """Containers recreated from the release's kept ones: no file, no build, no registry."""
 
-    def create(service: str, replica: int, name: str, networks: tuple[Attachment, ...], mine: Mapping[str, str]) -> Step:
+    def create(
+        service: str, replica: int, name: str, networks: tuple[Attachment, ...], mine: Mapping[str, str]
+    ) -> Step:
         source = observed.named(kept_container(observed.project, release.number, service, replica))
         if source is None:
             raise Refused(
@@ -115,10 +128,12 @@ def from_kept(observed: Observed, release: Release) -> Creator:
     return create
 
 
-def only_existing(observed: Observed, release: Release) -> Creator:
+def only_existing(release: Release) -> Creator:
     """For a resume without a file: everything must have been created before."""
 
-    def create(service: str, replica: int, name: str, networks: tuple[Attachment, ...], mine: Mapping[str, str]) -> Step:  # noqa: ARG001 - the Creator's form
+    def create(
+        _service: str, _replica: int, name: str, _networks: tuple[Attachment, ...], _mine: Mapping[str, str]
+    ) -> Step:
         raise Refused(
             "resume.needs-file",
             f"the deploy of {release.tag} stopped before {name} was created, and creating it needs the Compose file",
@@ -144,7 +159,9 @@ def stack_of(observed: Observed, release: Release, slot: Slot) -> Stack:
 def slot_addresses(observed: Observed, release: Release, slot: Slot) -> dict[tuple[str, int], str]:
     subnet = observed.subnet(slot_network(observed.project, slot))
     if subnet is None:
-        raise EngineConflict("network.gone", f"network {slot_network(observed.project, slot)} is gone", next=("bg deploy",))
+        raise EngineConflict(
+            "network.gone", f"network {slot_network(observed.project, slot)} is gone", next=("bg deploy",)
+        )
     return addresses(subnet, release.services)
 
 
@@ -160,10 +177,6 @@ def dependency_levels(services: Mapping[str, ServiceRelease]) -> list[tuple[str,
         for name in level:
             del left[name]
     return levels
-
-
-def _together(steps: list[Step]) -> Iterable[Step | Together]:
-    return steps if len(steps) < 2 else (Together(tuple(steps)),)
 
 
 def _networks(project: str, slot: Slot, name: str, service: ServiceRelease, ip: str) -> tuple[Attachment, ...]:
@@ -252,6 +265,8 @@ def _proofs(
 ) -> list[Step]:
     out: list[Step] = []
     for name, service in services.items():
+        if service.kind in (Kind.ROUTED, Kind.INTERNAL):
+            out.append(_await(observed, release, slot, name, "running, and healthy where it defines a check"))
         if service.kind is Kind.ROUTED and service.health is not None:
             out.append(
                 ProbeReplicas(
@@ -264,6 +279,4 @@ def _proofs(
                     cause=f"{service.health.path} must answer {service.health.rise} times in a row",
                 )
             )
-        elif service.kind is Kind.INTERNAL:
-            out.append(_await(observed, release, slot, name, "running, and healthy where it defines a check"))
     return out

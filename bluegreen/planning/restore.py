@@ -1,0 +1,58 @@
+"""After a failure or an abort: the candidate goes, the former standby is warm again, live is not touched."""
+
+from __future__ import annotations
+
+from bluegreen.model.names import Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.project import ProxySettings
+from bluegreen.model.release import Release
+from bluegreen.planning import traffic
+from bluegreen.planning.place import from_kept, place, stack_of
+from bluegreen.planning.retire import together, workers
+from bluegreen.planning.steps import Plan, RemoveContainer, SaveLogs, Step, Together
+
+
+def plan_restore(
+    observed: Observed, slot: Slot, release: int | None, standby: int | None, folder: str, settings: ProxySettings
+) -> Plan:
+    """Empty the idle slot of ``release``, keep its last output, and bring ``standby`` back into it.
+
+    A standby that is no longer whole is said and left out. ``slot`` must not be the live one.
+    """
+    if slot is observed.live:
+        raise AssertionError("a live slot is never restored over")
+    steps: list[Step | Together] = []
+    notices: list[str] = []
+    leaving = [c for c in observed.stack(slot) if c.release != standby]
+    if leaving:
+        steps.append(SaveLogs(names=tuple(c.name for c in leaving), folder=folder, cause="for bg why and bg logs"))
+        steps.extend(together([RemoveContainer(name=c.name, cause=_cause(release, c.release)) for c in leaving]))
+    former = observed.release(standby) if standby is not None else None
+    if former is not None and not observed.kept_whole(former):
+        notices.append(f"the former standby {former.tag} is no longer whole and stays away")
+        former = None
+    if former is not None:
+        steps.extend(_bring_back(observed, former, slot, settings))
+    elif observed.proxy.routes is not None and slot in observed.proxy.routes.stacks:
+        steps.extend(traffic.topology(observed, slot, None, settings, cause=f"{slot} is empty"))
+    live = observed.live_release
+    if live is not None and observed.live is not None:
+        steps.extend(workers(observed, observed.live, live))
+    return Plan(tuple(steps), tuple(notices))
+
+
+def _bring_back(observed: Observed, former: Release, slot: Slot, settings: ProxySettings) -> list[Step | Together]:
+    steps = place(observed, former, slot, from_kept(observed, former), jobs=False)
+    stack = stack_of(observed, former, slot)
+    steps.extend(
+        traffic.topology(
+            observed, slot, stack, settings, back=True, cause=f"{former.tag} stands by again: the way back leads to it"
+        )
+    )
+    # Its kept containers were the source; from here on the slot's own are the record.
+    steps.extend(RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(former.number))
+    return steps
+
+
+def _cause(release: int | None, found: int) -> str:
+    return "it failed or was aborted" if found == release else "left over"

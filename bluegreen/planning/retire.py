@@ -1,0 +1,131 @@
+"""Making room in a slot, keeping what has been live, and letting go of what is older than is kept."""
+
+from __future__ import annotations
+
+from bluegreen.model import labels
+from bluegreen.model.containers import Container
+from bluegreen.model.names import Kind, Slot, kept_container, kept_image, slot_container, slot_network
+from bluegreen.model.observed import Observed, manifest
+from bluegreen.model.release import Release
+from bluegreen.planning.steps import (
+    Drain,
+    DropBack,
+    KeepContainer,
+    PruneGenerations,
+    RemoveContainer,
+    RemoveImage,
+    StartWorker,
+    Step,
+    StopContainer,
+    Together,
+)
+
+DEFAULT_GRACE = 10.0
+GENERATIONS_KEPT = 20
+
+
+def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> list[Step | Together]:
+    """Empty a slot of every release but ``staying``: what has been live is kept, other leftovers go.
+
+    The way back is dropped first, so that nobody rolls back to containers that are being stopped.
+    """
+    leaving = [c for c in observed.stack(slot) if c.release != staying]
+    steps: list[Step | Together] = []
+    back = observed.proxy.back
+    if back is not None and (leaving or (back.live_release is not None and back.live_release.number != staying)):
+        steps.append(DropBack(slot=slot, cause="its slot is being reused; rollback is cold until the switch"))
+    if not leaving:
+        return steps
+    routes = observed.proxy.routes
+    network = slot_network(observed.project, slot)
+    addresses = tuple(sorted(ip for c in leaving if c.running and (ip := c.addresses.get(network))))
+    if addresses:
+        steps.append(
+            Drain(
+                slot=slot,
+                addresses=addresses,
+                since=routes.since if routes else "",
+                deadline=drain,
+                cause="no connection is cut before the drain deadline",
+            )
+        )
+    steps.extend(together([_leave(observed, c) for c in leaving]))
+    return steps
+
+
+def _leave(observed: Observed, container: Container) -> Step:
+    worth_keeping = observed.history.was_live(container.release) or (
+        observed.proxy.journal != "ok" and not observed.history.releases
+    )
+    release = manifest(container)
+    definition = release.services.get(container.service) if release else None
+    name = kept_container(observed.project, container.release, container.service, container.replica)
+    if not worth_keeping:
+        return RemoveContainer(name=container.name, cause="left over from a release that was never live")
+    if definition is not None and definition.kind is Kind.JOB:
+        return RemoveContainer(name=container.name, cause="a job runs once per release")
+    if observed.named(name) is not None:
+        return RemoveContainer(name=container.name, cause=f"already kept as {name}")
+    return KeepContainer(
+        name=container.name,
+        new=name,
+        grace=definition.stop_grace if definition else DEFAULT_GRACE,
+        cause="kept for a cold rollback",
+    )
+
+
+def workers(observed: Observed, slot: Slot, release: Release) -> list[Step | Together]:
+    """Workers run in the slot that is live and nowhere else: stopped there first, then started here."""
+    stops: list[Step] = []
+    for container in observed.containers:
+        found = manifest(container)
+        definition = found.services.get(container.service) if found else None
+        elsewhere = container.slot is not slot and (container.slot is not None or container.kept)
+        if definition is None or definition.kind is not Kind.WORKER or not elsewhere:
+            continue
+        if container.state in ("running", "restarting", "paused"):
+            stops.append(
+                StopContainer(
+                    name=container.name, grace=definition.stop_grace, cause="a worker runs in the live slot only"
+                )
+            )
+    starts: list[Step] = []
+    for name, service in release.services.items():
+        for replica in range(1, service.replicas + 1) if service.kind is Kind.WORKER else ():
+            container_name = slot_container(observed.project, slot, name, replica)
+            there = observed.named(container_name)
+            if there is None or there.release != release.number or not there.running:
+                starts.append(StartWorker(name=container_name, restart=service.restart, cause="its slot is live"))
+    return [*together(stops), *together(starts)]
+
+
+def prune(observed: Observed, keep: int, protect: frozenset[int]) -> list[Step | Together]:
+    """Remove kept releases beyond the newest ``keep``; those in ``protect`` count as in use and stay.
+
+    Marked bad goes before good of the same age only by its number: age alone decides, so that the rule can be
+    said in one sentence.
+    """
+    numbers = sorted({c.release for c in observed.kept()} - protect, reverse=True)
+    steps: list[Step] = []
+    for number in numbers[keep:]:
+        for container in observed.kept(number):
+            steps.append(RemoveContainer(name=container.name, cause=f"older than the {keep} releases kept"))
+            if container.labels.get(labels.IMAGE):
+                steps.append(
+                    RemoveImage(
+                        ref=kept_image(observed.project, container.service, number),
+                        cause=f"older than the {keep} releases kept",
+                    )
+                )
+    seen: set[str] = set()
+    unique: list[Step] = []
+    for step in steps:
+        if str(step) not in seen:
+            seen.add(str(step))
+            unique.append(step)
+    return [*unique, PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use")]
+
+
+def together(steps: list[Step]) -> list[Step | Together]:
+    """Steps that don't depend on each other, side by side where there are several."""
+    return list(steps) if len(steps) < 2 else [Together(tuple(steps))]

@@ -1,0 +1,208 @@
+"""Rollback and switch: choosing where to go back to, and the steps there.
+
+The choice is pure and total: a target, or a refusal that names what would work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bluegreen.model.errors import Refused
+from bluegreen.model.names import Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+from bluegreen.planning import traffic
+from bluegreen.planning.deploy import Deployment, plan_deploy
+from bluegreen.planning.place import from_kept, only_existing
+from bluegreen.planning.retire import workers
+from bluegreen.planning.steps import Plan, RemoveContainer, Step, Together
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rollback or switch goes. ``done`` says that traffic is there already: an earlier run moved it."""
+
+    release: Release
+    slot: Slot
+    how: Literal["warm", "staged", "cold", "done"]
+    note: str | None = None
+
+
+def choose(observed: Observed, to: str | None = None) -> Target:
+    """The target of a rollback. Raises `Refused`, naming what would work."""
+    live, live_slot = observed.live_release, observed.live
+    if live is None or live_slot is None:
+        raise Refused(
+            "rollback.nothing-live", "nothing is live yet, so there is nothing to roll back", next=("bg deploy TAG",)
+        )
+    unfinished = observed.history.unfinished
+    if to is None and unfinished and unfinished.kind == "rollback" and unfinished.release == live.number:
+        return Target(live, live_slot, "done", "finishing the rollback that was interrupted")
+    if to is not None:
+        return _named(observed, to, live)
+    standby = observed.standby
+    if standby is not None and not observed.history.is_bad(standby.number):
+        return Target(standby, live_slot.other, "warm")
+    if standby is not None:
+        raise Refused(
+            "rollback.standby-bad",
+            f"{standby.tag} stands by, but it is marked bad"
+            f"{_because(observed, standby.number)}; {live.tag} has all the traffic",
+            next=(*_others(observed, live), f"bg switch {standby.tag}    forward again, if you are sure"),
+        )
+    good = [r for r in _kept(observed) if r.number != live.number and not observed.history.is_bad(r.number)]
+    if good:
+        return Target(good[0], live_slot.other, "cold", _why_cold(observed, good[0]))
+    raise Refused(
+        "rollback.nowhere",
+        f"{live.tag} is live, and no earlier good release is kept on this engine",
+        next=("bg history", "bg deploy TAG    builds an older version again"),
+    )
+
+
+def _named(observed: Observed, to: str, live: Release) -> Target:
+    assert observed.live is not None  # noqa: S101 - the caller has a live release
+    number = int(to) if to.isdecimal() else None
+    found = [r for r in _known(observed) if r.tag == to and not observed.history.is_bad(r.number)]
+    bad = [r for r in _known(observed) if r.tag == to]
+    if number is not None:
+        found = [r for r in _known(observed) if r.number == number] or found
+    unfinished = observed.history.unfinished
+    if (
+        unfinished
+        and unfinished.kind == "rollback"
+        and unfinished.release == live.number
+        and live.number in {r.number for r in (*found, *bad)}
+    ):
+        return Target(live, observed.live, "done", "finishing the rollback that was interrupted")
+    if not found:
+        if bad:
+            raise Refused(
+                "rollback.bad",
+                f"every release of {to} is marked bad{_because(observed, bad[0].number)}; its number says that you mean it",
+                next=(f"bg rollback --to {bad[0].number}", *_others(observed, live)),
+            )
+        raise Refused(
+            "rollback.unknown",
+            f"no release {to} is kept on this engine",
+            next=(*_others(observed, live), f"bg deploy {to}    builds it again", "bg history"),
+        )
+    release = next((r for r in found if r.number != live.number), None)
+    if release is None:
+        raise Refused(
+            "rollback.already-live",
+            f"{live.tag} (release {live.number}) is live already",
+            next=_others(observed, live) or ("bg status",),
+        )
+    standby = observed.standby
+    if standby is not None and standby.number == release.number:
+        return Target(release, observed.live.other, "warm")
+    if observed.kept_whole(release):
+        return Target(release, observed.live.other, "cold", _why_cold(observed, release))
+    raise Refused(
+        "rollback.not-kept",
+        f"{release.tag} (release {release.number}) is no longer whole on this engine: containers it would be "
+        f"recreated from are gone",
+        next=(f"bg deploy {release.tag}    builds it again", "bg history"),
+    )
+
+
+def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mark: bool = True) -> Plan:
+    """The steps of a rollback (``mark``) or of a switch. For a cold target ``deploy`` is its `Deployment`."""
+    live = observed.live_release
+    leaving = live if mark and live is not None and live.number != target.release.number else None
+    if target.how == "done":
+        return _finish(observed, target, deploy)
+    if target.how == "warm":
+        assert observed.proxy.back is not None  # noqa: S101 - a standby is one because the way back leads to it
+        stack = observed.proxy.back.stacks[target.slot]
+        steps: list[Step | Together] = [
+            *traffic.flip_back(observed, stack, target.slot, deploy.kind, deploy.operation, deploy.reason, leaving),
+            *workers(observed, target.slot, target.release),
+        ]
+        return Plan(tuple(steps))
+    if target.how == "staged":
+        return plan_deploy(observed, replace(deploy, create=only_existing(target.release), jobs=False))
+    plan = plan_deploy(observed, replace(deploy, create=from_kept(observed, target.release), jobs=False))
+    after: list[Step | Together] = []
+    if leaving is not None:
+        after.append(traffic.marked(leaving, "bad", deploy.reason or "rolled back"))
+    # The kept originals have served as the source; the release now has containers in its slot again.
+    after.extend(
+        RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(target.release.number)
+    )
+    return plan + Plan(tuple(after))
+
+
+def _finish(observed: Observed, target: Target, deploy: Deployment) -> Plan:
+    steps: list[Step | Together] = []
+    if not any(s.operation == deploy.operation for s in observed.history.switches):
+        steps.append(traffic.switched(observed, target.release, deploy.kind, deploy.operation, deploy.reason))
+    previous = observed.proxy.back.live_release if observed.proxy.back else None
+    if previous is not None and deploy.kind == "rollback" and not observed.history.is_bad(previous.number):
+        steps.append(traffic.marked(previous, "bad", deploy.reason or "rolled back"))
+    steps.extend(workers(observed, target.slot, target.release))
+    steps.extend(
+        RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(target.release.number)
+    )
+    return Plan(tuple(steps))
+
+
+def choose_switch(observed: Observed, to: str) -> Target:
+    """The target of `switch`: what is warm, forward or back, marked bad or not. Raises `Refused`."""
+    live = observed.live_release
+    standby = observed.standby
+    warm = standby or _whole_candidate(observed)
+    if warm is None or to not in (warm.tag, str(warm.number)):
+        if live is not None and to in (live.tag, str(live.number)):
+            raise Refused("switch.already-live", f"{live.tag} is live already", next=("bg status",))
+        there = f"{warm.tag} is" if warm else "nothing is"
+        raise Refused(
+            "switch.not-warm",
+            f"{to} is not warm in the idle slot ({there})",
+            next=(f"bg rollback --to {to}    recreates a kept release", f"bg deploy {to}"),
+        )
+    return Target(warm, observed.idle, "warm" if standby else "staged")
+
+
+def _whole_candidate(observed: Observed) -> Release | None:
+    candidate = observed.candidate
+    return candidate if candidate is not None and observed.runs_whole(candidate, observed.idle) else None
+
+
+def _known(observed: Observed) -> list[Release]:
+    """Every release with a manifest on the engine, newest first."""
+    numbers = {c.release for c in observed.containers if c.release}
+    numbers |= {s.release.number for r in (observed.proxy.routes, observed.proxy.back) if r for s in r.stacks.values()}
+    found = (observed.release(n) for n in sorted(numbers, reverse=True))
+    return [r for r in found if r is not None]
+
+
+def _kept(observed: Observed) -> list[Release]:
+    numbers = {c.release for c in observed.kept()} | _former_standby(observed)
+    return [r for r in _known(observed) if r.number in numbers and observed.kept_whole(r)]
+
+
+def _former_standby(observed: Observed) -> set[int]:
+    """Releases in the idle slot that have been live: a deploy may have dropped the way back but not them yet."""
+    return {c.release for c in observed.stack(observed.idle) if observed.history.was_live(c.release)}
+
+
+def _why_cold(observed: Observed, release: Release) -> str:
+    unfinished = observed.history.unfinished
+    if unfinished is not None and unfinished.kind == "deploy":
+        return f"cold: the deploy of {unfinished.tag} has taken the standby's slot"
+    if observed.candidate is not None:
+        return f"cold: {observed.candidate.tag} has taken the standby's slot"
+    return f"cold: {release.tag} is recreated from its kept containers"
+
+
+def _because(observed: Observed, number: int) -> str:
+    record = observed.history.releases.get(number)
+    return f" ({record.reason})" if record and record.reason else ""
+
+
+def _others(observed: Observed, live: Release) -> tuple[str, ...]:
+    good = [r for r in _kept(observed) if r.number != live.number and not observed.history.is_bad(r.number)]
+    return tuple(f"bg rollback --to {r.tag}" for r in good[:2])
