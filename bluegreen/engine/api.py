@@ -1,0 +1,175 @@
+"""Requests to one engine: the SDK's connection, one API version, and our errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from bluegreen.engine.errors import edge, refusal
+from bluegreen.model.errors import EngineUnreachable
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from docker.tls import TLSConfig
+    from requests import Response
+
+OLDEST = (1, 41)  # engine 20.10
+NEWEST = (1, 44)  # engine 25, the oldest that engine 29 still speaks; later ones may mean things differently
+
+TIMEOUT = 60.0
+PING_TIMEOUT = (10.0, 30.0)  # connect, read
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the engine is, and who said so."""
+
+    url: str
+    origin: str  # "--engine", "DOCKER_HOST", ...
+    tls: Mapping[str, str] = field(default_factory=dict)  # ca, cert, key: paths
+    verify: bool = True
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        """Name of the engine's machine; empty for a unix socket."""
+        return urlsplit(self.url).hostname or "" if self.scheme != "unix" else ""
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine's loopback is this machine's."""
+        return self.scheme == "unix" or self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+class Api:
+    """A connection to one engine. Safe for several threads, as far as each reads its own response."""
+
+    def __init__(self, address: Address) -> None:
+        """Connects, and agrees on a version with the cheapest of all requests.
+
+        Raises `EngineUnreachable`, with code ``engine.too-old`` where the engine is older than 20.10.
+        """
+        self.address = address
+        self.engine = ""  # its version, for messages
+        with edge("connecting", str(address)):
+            self._client = self._open(".".join(map(str, OLDEST)))
+            answer = self._client.get(f"{self._client.base_url}/_ping", timeout=PING_TIMEOUT)
+        self.version = ".".join(map(str, self._agree(answer)))
+        self._base = f"{self._client.base_url}/v{self.version}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        where: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = TIMEOUT,
+        stream: bool = False,
+        allow: tuple[int, ...] = (),
+    ) -> Response:
+        """One request. An answer of 400 and above is raised, unless its status is in ``allow``.
+
+        ``path`` is made with `path`, ``what`` says in words what is being done.
+        """
+        with edge(what, str(self.address)):
+            response = self._client.request(
+                method, self._base + path, params=params, json=body, data=data, timeout=timeout, stream=stream,
+                headers=dict(headers or {}),
+            )
+            if response.status_code < 400 or response.status_code in allow:
+                return response
+            message = _message(response)
+        raise refusal(response.status_code, message, what, where)
+
+    def get(self, path: str, *, what: str, where: str | None = None, **params: Any) -> Any:
+        """The JSON of a GET. Parameters that are mappings travel as JSON, as the engine wants its filters."""
+        sent = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in params.items()}
+        response = self.call("GET", path, what=what, where=where, params=sent)
+        with edge(what, str(self.address)):
+            return response.json()
+
+    @contextmanager
+    def sdk(self) -> Iterator[APIClient]:
+        """A client of the SDK of its own, for what the SDK does better (registry logins, the classic builder)."""
+        with edge("connecting", str(self.address)):
+            client = self._open(self.version)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _open(self, version: str) -> APIClient:
+        from docker import APIClient
+
+        address = self.address
+        shell_out = address.scheme == "ssh"
+        client = APIClient(address.url, version=version, tls=_tls(address), timeout=int(TIMEOUT),
+                           use_ssh_client=shell_out)
+        # Requests' own idea of proxies from the environment would send tcp:// engines through them.
+        client.trust_env = False
+        return client
+
+    def _agree(self, ping: Response) -> tuple[int, int]:
+        named = re.fullmatch(r"(\d+)\.(\d+)", ping.headers.get("Api-Version", ""))
+        if named is None:
+            detail = "it wants TLS" if "HTTPS server" in ping.text else f"HTTP {ping.status_code}"
+            raise EngineUnreachable(
+                "engine.unreachable",
+                f"what answers at {self.address} (from {self.address.origin}) is no Docker engine that can be used: "
+                f"{detail}",
+                next=("export DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=...", "bg doctor") if "TLS" in detail
+                else ("bg doctor",),
+            )
+        offered = (int(named[1]), int(named[2]))
+        server = re.search(r"Docker/(\S+)", ping.headers.get("Server", ""))
+        self.engine = server[1] if server else "of unknown version"
+        if offered < OLDEST:
+            raise EngineUnreachable(
+                "engine.too-old",
+                f"the engine at {self.address} is {self.engine} with API {named[0]}; bluegreen needs API "
+                f"{OLDEST[0]}.{OLDEST[1]}, which is Docker 20.10 or later",
+                next=("upgrade the engine: https://docs.docker.com/engine/install/",),
+            )
+        return min(offered, NEWEST)
+
+
+def path(pattern: str, *names: str) -> str:
+    """Fill ``{}`` with quoted names. Slashes and colons stay: image names have them."""
+    return pattern.format(*(quote(name, safe="/:@") for name in names))
+
+
+def _message(response: Response) -> str:
+    text: str = response.text
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text or f"HTTP {response.status_code}"
+
+
+def _tls(address: Address) -> TLSConfig | bool:
+    if not address.tls:
+        return False
+    from docker.tls import TLSConfig
+
+    files = address.tls
+    pair = (files["cert"], files["key"]) if "cert" in files and "key" in files else None
+    return TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=address.verify)
