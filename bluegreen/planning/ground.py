@@ -107,7 +107,7 @@ def addresses(subnet: str, services: Mapping[str, ServiceRelease]) -> dict[tuple
             if number >= network.num_addresses - 1:
                 raise Refused(
                     "network.full",
-                    f"{sum(s.replicas for s in services.values())} containers don't fit into the slot's network {subnet}",
+                    f"{sum(s.replicas for s in services.values())} containers don't fit into its network {subnet}",
                 )
             out[name, replica] = str(network[number])
             number += 1

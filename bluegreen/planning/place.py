@@ -276,6 +276,7 @@ def _proofs(
                         for r in range(1, service.replicas + 1)
                     },
                     health=service.health,
+                    routes=service.routes,
                     cause=f"{service.health.path} must answer {service.health.rise} times in a row",
                 )
             )

@@ -80,7 +80,7 @@ def _named(observed: Observed, to: str, live: Release) -> Target:
         if bad:
             raise Refused(
                 "rollback.bad",
-                f"every release of {to} is marked bad{_because(observed, bad[0].number)}; its number says that you mean it",
+                f"{to} is marked bad{_because(observed, bad[0].number)}; give its number if you mean it",
                 next=(f"bg rollback --to {bad[0].number}", *_others(observed, live)),
             )
         raise Refused(

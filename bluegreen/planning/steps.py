@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from bluegreen.model.containers import CloneSpec, ContainerSpec
 from bluegreen.model.names import Slot
-from bluegreen.model.project import HealthCheck, Network, ProxySettings, SmokeCheck, Volume
+from bluegreen.model.project import HealthCheck, Network, ProxySettings, Route, SmokeCheck, Volume
 from bluegreen.model.release import Routes
 
 
@@ -199,6 +199,7 @@ class ProbeReplicas(Step):
     service: str
     targets: Mapping[str, str]  # container name -> ip:port
     health: HealthCheck
+    routes: tuple[Route, ...] = ()
 
     @property
     def subject(self) -> str:

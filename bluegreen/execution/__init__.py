@@ -1,0 +1,1 @@
+"""Carrying plans out: journal, effect, journal, event. No choices are made here."""

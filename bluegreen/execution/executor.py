@@ -1,0 +1,200 @@
+"""The executor: for every step the intent, the effect, the outcome, and an event for whoever watches.
+
+The intent is appended with this operation's epoch, and the agent refuses it when a rollback has raised the epoch
+since: an overtaken deploy stops before its next effect, whatever that is. Consecutive steps on the
+proxy's side travel as one message, with their intents and outcomes written by the agent itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, Protocol
+
+from bluegreen.engine.protocol import Engine
+from bluegreen.execution import proxyside
+from bluegreen.execution.effects import EFFECTS, Workplace
+from bluegreen.model.errors import BluegreenError, SmokeFailed, Unhealthy
+from bluegreen.model.events import Event, Sink, nowhere
+from bluegreen.planning.steps import Activate, Plan, ProxyStep, Smoke, Step, Together
+
+Checkpoint = Callable[[Literal["before", "after"], Step], None]
+"""Called around every effect; tests kill the process there."""
+
+PARALLEL = 8
+
+
+class Session(Protocol):
+    """The conversation with the agent, as the executor needs it."""
+
+    def run(self, ops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Run operations in order and answer their results. Raises the error of the first that failed."""
+
+    def send(self, ops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The same without raising for results that say ``"ok": false``."""
+
+
+def _no_checkpoint(when: Literal["before", "after"], step: Step) -> None:
+    """Nothing is tested here."""
+
+
+class Executor:
+    """Runs plans of one operation.
+
+    ``session`` None runs steps without a journal: only the ground is laid that way, before there is a proxy.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        session: Session | None,
+        *,
+        epoch: int | None = None,
+        render: proxyside.Render | None = None,
+        preview: Callable[[], tuple[str, str]] | None = None,
+        emit: Sink = nowhere,
+        checkpoint: Checkpoint = _no_checkpoint,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = engine
+        self.session = session
+        self.epoch = epoch
+        self.render = render
+        self.emit = emit
+        self.checkpoint = checkpoint
+        self.place = Workplace(engine, session, preview, emit, pause, clock)
+        self.generation: int | None = None
+        self.served: Mapping[str, Any] | None = None
+
+    def run(self, plan: Plan) -> None:
+        """Carry the plan out. Raises the first failure; what was done stays done, and the journal says so."""
+        for group in _groups(plan.steps):
+            if isinstance(group, Together):
+                self._together(group.steps)
+            elif isinstance(group[0], ProxyStep):
+                self._proxy_batch(group)
+            else:
+                self._together(group)
+
+    # -- engine and operator steps -------------------------------------------------------------------------
+
+    def _together(self, steps: Sequence[Step]) -> None:
+        self._append([_intent(s) for s in steps])
+        for step in steps:
+            self.emit(Event("step", step.verb, step.subject, step.cause, data={"phase": step.phase}))
+        if len(steps) == 1:
+            outcomes = [self._effect(steps[0])]
+        else:
+            with ThreadPoolExecutor(min(PARALLEL, len(steps))) as pool:
+                outcomes = list(pool.map(self._effect, steps))
+        self._append([_outcome(s, ms, error) for s, (ms, error) in zip(steps, outcomes, strict=True)])
+        for _, error in outcomes:
+            if error is not None:
+                raise error
+
+    def _effect(self, step: Step) -> tuple[float, BluegreenError | None]:
+        self.checkpoint("before", step)
+        start = self.place.clock()
+        try:
+            EFFECTS[type(step)](self.place, step)
+        except BluegreenError as error:
+            ms = (self.place.clock() - start) * 1000
+            self.emit(Event("step-failed", step.verb, step.subject, str(error.problem), ms, {"phase": step.phase}))
+            return ms, error
+        ms = (self.place.clock() - start) * 1000
+        self.checkpoint("after", step)
+        self.emit(Event("step-done", step.verb, step.subject, "", ms, {"phase": step.phase}))
+        return ms, None
+
+    def _append(self, events: list[dict[str, Any]]) -> None:
+        if self.session is not None:
+            self.session.run([self._with_epoch({"op": "append", "events": events})])
+
+    # -- steps on the proxy's side -------------------------------------------------------------------------
+
+    def _proxy_batch(self, steps: Sequence[Step]) -> None:
+        """Send steps as one message. A test's checkpoint stands before and after the whole of it; inside, the
+        agent has its own."""
+        assert self.session is not None  # noqa: S101 - a proxy step without a proxy is a planning error
+        for part in self._resolvable(steps):
+            ops = []
+            for step in part:
+                self.checkpoint("before", step)
+                self.emit(Event("step", step.verb, step.subject, step.cause, data={"phase": step.phase}))
+                op = proxyside.op(step, self.render, self.generation)
+                if step.verb != "record":
+                    op["journal"] = {"step": step.verb, "subject": step.subject, "cause": step.cause}
+                ops.append(self._with_epoch(op))
+            results = self.session.send(ops)
+            for step, result in zip(part, results, strict=False):
+                self._proxy_result(step, result)
+            if len(results) < len(part) or not results[-1].get("ok"):
+                self.session.run([])  # a session that answers too little has ended; it says why
+                raise AssertionError("the agent answered fewer results than it was asked for")
+            for step in part:
+                self.checkpoint("after", step)
+
+    def _resolvable(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+        """Cut a batch before an activation whose parent is the generation that the batch itself makes."""
+        part: list[Step] = []
+        for step in steps:
+            follows = isinstance(step, Activate) and step.parent is None
+            if follows and any(isinstance(s, Activate) for s in part):
+                yield part
+                part = []
+            part.append(step)
+        yield part
+
+    def _proxy_result(self, step: Step, result: Mapping[str, Any]) -> None:
+        ms = float(result.get("took", 0.0))
+        if result.get("ok"):
+            if isinstance(step, Activate):
+                self.generation = result["generation"]
+                self.served = result.get("served")
+            data = {"phase": step.phase, "result": dict(result)}
+            self.emit(Event("step-done", step.verb, step.subject, "", ms, data))
+            return
+        error = proxyside.error(step, result)
+        if isinstance(step, Smoke) and isinstance(error, Unhealthy):
+            error = SmokeFailed(
+                "smoke.failed", str(error.problem.message), where=error.service, next=error.problem.next
+            )
+        self.emit(Event("step-failed", step.verb, step.subject, str(error.problem), ms, {"phase": step.phase}))
+        raise error
+
+    def _with_epoch(self, op: dict[str, Any]) -> dict[str, Any]:
+        return op if self.epoch is None else {**op, "epoch": self.epoch}
+
+
+def _groups(steps: Sequence[Step | Together]) -> Iterator[Together | list[Step]]:
+    """Consecutive proxy steps as one list; every other step on its own."""
+    batch: list[Step] = []
+    for step in steps:
+        if isinstance(step, ProxyStep):
+            batch.append(step)
+            continue
+        if batch:
+            yield batch
+            batch = []
+        yield step if isinstance(step, Together) else [step]
+    if batch:
+        yield batch
+
+
+def _intent(step: Step) -> dict[str, Any]:
+    return {"event": "intent", "step": step.verb, "subject": step.subject, "cause": step.cause}
+
+
+def _outcome(step: Step, ms: float, error: BluegreenError | None) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "event": "outcome",
+        "step": step.verb,
+        "subject": step.subject,
+        "ok": error is None,
+        "ms": round(ms, 1),
+    }
+    if error is not None:
+        event["code"] = error.code
+    return event
