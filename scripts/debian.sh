@@ -9,13 +9,17 @@ debian_like() {
 
 # A stale or partly unreachable index need not matter: the install after it decides.
 apt_update() {
-  apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 || true
+  apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null 2>&1 || true
 }
 
-# Packages may ask nothing, and need no terminal.
+# Asks nothing, and says nothing unless it fails.
 apt_install() {
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    install --no-install-recommends "$@" >&2
+  local said
+  if ! said=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+    install --no-install-recommends "$@" 2>&1 </dev/null); then
+    tail -n 20 <<<"$said" >&2
+    return 1
+  fi
 }
 
 # The Debian mirror that this machine's own apt sources name; empty where they name none.
