@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bluegreen.model.names import Kind, Slot
-from bluegreen.model.project import Dependency, HealthCheck, Route, SmokeCheck
+from bluegreen.model.project import Dependency, HealthCheck, ProxySettings, Route, SmokeCheck
 
 SCHEMA = 1
 """Version of everything stored: routes.json, labels, the journal's events."""
@@ -44,6 +44,8 @@ class Release:
     by: str = ""
     at: str = ""  # RFC 3339, UTC
     drain: float = 300.0
+    proxy: ProxySettings = field(default_factory=ProxySettings)  # what the proxy is rendered with, and made again with
+    keep: int = 5
     schema: int = SCHEMA
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bluegreen import __version__
 from bluegreen.model import labels
@@ -28,8 +28,6 @@ from bluegreen.planning.steps import (
     Together,
 )
 
-DEFAULT_KEEP = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -43,15 +41,12 @@ class Deployment:
     slot: Slot
     operation: str
     create: placing.Creator
-    settings: ProxySettings
     kind: str = "deploy"
     project: Project | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     shared_images: Mapping[str, str] = field(default_factory=dict)
-    settings_changed: bool = False
     stage: bool = False
     reason: str | None = None
-    keep: int = DEFAULT_KEEP
     jobs: bool = True
 
 
@@ -85,6 +80,8 @@ def draft(
         by=by,
         at=at,
         drain=project.drain,
+        proxy=project.proxy,
+        keep=project.keep,
     )
 
 
@@ -128,7 +125,7 @@ def plan_deploy(observed: Observed, deploy: Deployment) -> Plan:
         steps.append(traffic.switched(observed, release, deploy.kind, deploy.operation, deploy.reason))
     if not deploy.stage:
         steps.extend(workers(observed, slot, release))
-        steps.extend(prune(observed, deploy.keep, _in_use(observed, release)))
+        steps.extend(prune(observed, release.keep, _in_use(observed, release)))
     return Plan(tuple(steps), tuple(notices))
 
 
@@ -136,7 +133,9 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
     """Topology, proof through the proxy, smoke, flip: in that order and never two of them at once."""
     release, slot = deploy.release, deploy.slot
     stack = placing.stack_of(observed, release, slot)
-    upstreams = traffic.topology(observed, slot, stack, deploy.settings, force=deploy.settings_changed)
+    live = observed.live_release
+    changed = live is not None and _rendered(live.proxy) != _rendered(release.proxy)
+    upstreams = traffic.topology(observed, slot, stack, release.proxy, force=changed)
     steps: list[Step | Together] = [*upstreams]
     steps.append(traffic.probe_slot(slot, stack, "every new upstream answers through the proxy before it gets traffic"))
     if release.smoke:
@@ -147,7 +146,7 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
         # The executor knows which generation the topology step made; a plan can't: parent None is "that one".
         parent = None if upstreams else (observed.proxy.routes.generation if observed.proxy.routes else 0)
         steps.extend(
-            traffic.flip(observed, slot, stack, deploy.settings, deploy.kind, deploy.operation, parent, deploy.reason)
+            traffic.flip(observed, slot, stack, release.proxy, deploy.kind, deploy.operation, parent, deploy.reason)
         )
     return steps
 
@@ -243,6 +242,11 @@ def _is_live(observed: Observed, release: Release) -> bool:
 
 def _recorded(observed: Observed, deploy: Deployment) -> bool:
     return any(s.operation == deploy.operation and s.to == deploy.release.number for s in observed.history.switches)
+
+
+def _rendered(settings: ProxySettings) -> ProxySettings:
+    """The settings that stand in the configuration; the others are the container's."""
+    return replace(settings, listen="", preview="", log_limit=0)
 
 
 def _drain(observed: Observed, slot: Slot) -> float:

@@ -12,9 +12,7 @@ from bluegreen.planning.retire import together, workers
 from bluegreen.planning.steps import Plan, RemoveContainer, SaveLogs, Step, Together
 
 
-def plan_restore(
-    observed: Observed, slot: Slot, release: int | None, standby: int | None, folder: str, settings: ProxySettings
-) -> Plan:
+def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: int | None, folder: str) -> Plan:
     """Empty the idle slot of ``release``, keep its last output, and bring ``standby`` back into it.
 
     A standby that is no longer whole is said and left out. ``slot`` must not be the live one.
@@ -32,18 +30,21 @@ def plan_restore(
         notices.append(f"the former standby {former.tag} is no longer whole and stays away")
         former = None
     if former is not None:
-        steps.extend(_bring_back(observed, former, slot, settings))
-    elif observed.proxy.routes is not None and slot in observed.proxy.routes.stacks:
-        steps.extend(traffic.topology(observed, slot, None, settings, cause=f"{slot} is empty"))
+        steps.extend(_bring_back(observed, former, slot))
     live = observed.live_release
+    if former is None and observed.proxy.routes is not None and slot in observed.proxy.routes.stacks:
+        settings = live.proxy if live else ProxySettings()
+        steps.extend(traffic.topology(observed, slot, None, settings, cause=f"{slot} is empty"))
     if live is not None and observed.live is not None:
         steps.extend(workers(observed, observed.live, live))
     return Plan(tuple(steps), tuple(notices))
 
 
-def _bring_back(observed: Observed, former: Release, slot: Slot, settings: ProxySettings) -> list[Step | Together]:
+def _bring_back(observed: Observed, former: Release, slot: Slot) -> list[Step | Together]:
     steps = place(observed, former, slot, from_kept(observed, former), jobs=False)
     stack = stack_of(observed, former, slot)
+    live = observed.live_release
+    settings = live.proxy if live else former.proxy
     steps.extend(
         traffic.topology(
             observed, slot, stack, settings, back=True, cause=f"{former.tag} stands by again: the way back leads to it"

@@ -1,0 +1,376 @@
+"""`deploy`: images, a release in the idle slot, proof, switch; and what to do when something of it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluegreen.app import images as imaging
+from bluegreen.app.ground import lay_ground
+from bluegreen.app.recover import restore, save_failure
+from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.tools import rendering, seconds, smoke_preview
+from bluegreen.execution.executor import Executor
+from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Refused
+from bluegreen.model.events import Event
+from bluegreen.model.history import Operation
+from bluegreen.model.names import Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.project import Project
+from bluegreen.model.release import Release
+from bluegreen.planning import traffic
+from bluegreen.planning.deploy import Deployment, draft, plan_deploy
+from bluegreen.planning.place import Creator, from_project, only_existing
+from bluegreen.planning.rollback import Target, plan_rollback
+from bluegreen.planning.steps import Plan
+from bluegreen.proxy.session import ProxySession
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What was asked for. ``load`` loads the project for a tag: the file may use ``${TAG}``."""
+
+    load: Callable[[str | None], Project]
+    tag: str | None = None
+    source: str | None = None  # overrides the file's
+    rebuild: bool = False
+    force: bool = False
+    stage: bool = False
+    dry_run: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """``outcome``: switched, staged, warm-switched (it stood by already), nothing, planned."""
+
+    outcome: str
+    release: Release
+    slot: Slot
+    previous: Release | None = None
+    seconds: float = 0.0
+    plan: tuple[Mapping[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def deploy(site: Site, request: DeployRequest) -> DeployResult:
+    """Deploy. Raises on any failure, after live traffic was left or put back as it was."""
+    start = site.clock()
+    source = imaging.find_source(request.load(request.tag), request.source, request.tag)
+    project = request.load(source.tag)
+    for notice in (*project.notices, *source.notices):
+        site.notice(getattr(notice, "message", str(notice)), getattr(notice, "where", ""))
+    if request.dry_run:
+        return _dry_run(site, project, source, request)
+    lay_ground(site, project)
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        need_ended(observed, but=lambda o: _same(o, source.tag))
+        unfinished = observed.history.unfinished
+        operation_name = unfinished.id if unfinished else operation_id("deploy")
+        with lease(site, session, operation_name) as epoch:
+            ids = imaging.ensure_images(site, project, source, rebuild=request.rebuild)
+            observed = site.observe(session)
+            deployment, outcome = _decide(site, observed, project, source, ids, operation_name, request)
+            if outcome == "nothing":
+                return DeployResult("nothing", deployment.release, deployment.slot, seconds=seconds(site, start))
+            if outcome == "warm":
+                return _switch_to_standby(site, session, epoch, observed, deployment, start)
+            plan = plan_deploy(observed, deployment)
+            for line in plan.notices:
+                site.notice(line)
+            _announce(site, observed, deployment)
+            run(site, session, epoch, observed, deployment, plan)
+    return DeployResult(
+        "staged" if request.stage else "switched",
+        deployment.release,
+        deployment.slot,
+        observed.live_release,
+        seconds(site, start),
+        notices=plan.notices,
+    )
+
+
+def run(site: Site, session: ProxySession, epoch: int, observed: Observed, deployment: Deployment, plan: Plan) -> None:
+    """Begin, execute, end; on failure put things back as far as they must be."""
+    operation = _operation(site, observed, deployment)
+    begin(session, epoch, operation, _released(deployment, operation))
+    executor = site.executor(
+        session, epoch, render=rendering(site), preview=smoke_preview(site, session, deployment.release)
+    )
+    try:
+        executor.run(plan)
+    except Overtaken:
+        raise
+    except (BluegreenError, KeyboardInterrupt) as error:
+        _fail(site, session, epoch, operation, deployment, error, executor)
+        raise
+    end(session, epoch, operation.id, "done")
+
+
+def continue_without_file(
+    site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation
+) -> Release:
+    """Go on with an interrupted deploy from what the engine has. Raises `Refused` when that takes the file."""
+    release = observed.release(operation.release or 0)
+    if release is None or operation.slot is None:
+        raise Refused(
+            "resume.needs-file",
+            f"the deploy of {operation.tag} stopped before its containers were created, and creating them needs the "
+            f"Compose file",
+            next=(f"bg --file FILE deploy {operation.tag}", "bg abort"),
+        )
+    deployment = Deployment(
+        release=release,
+        slot=operation.slot,
+        operation=operation.id,
+        create=only_existing(release),
+        stage=operation.stage,
+    )
+    run(site, session, epoch, observed, deployment, plan_deploy(observed, deployment))
+    return release
+
+
+def _same(operation: Operation, tag: str) -> bool:
+    return operation.kind == "deploy" and operation.tag == tag
+
+
+def _decide(
+    site: Site,
+    observed: Observed,
+    project: Project,
+    source: imaging.Source,
+    ids: Mapping[str, str],
+    operation: str,
+    request: DeployRequest,
+) -> tuple[Deployment, str]:
+    """The deployment, and whether there is anything to do: deploy, nothing, or warm (it stands by unchanged)."""
+    config, digests = imaging.digests(project)
+    unfinished = observed.history.unfinished
+    number = unfinished.release if unfinished and unfinished.release else observed.history.next_number
+    number = max([number, *(c.release + 1 for c in observed.containers)]) if not unfinished else number
+    release = draft(
+        project,
+        number,
+        source.tag,
+        config,
+        ids,
+        revision=source.revision,
+        subject=source.subject,
+        dirty=source.dirty,
+        by=site.by,
+        at=observed.proxy.clock,
+    )
+    slot = unfinished.slot if unfinished and unfinished.slot else observed.idle
+    made = observed.release(number) if unfinished else None
+    if made is not None:
+        if not made.same_content(release):
+            raise Refused(
+                "deploy.changed",
+                f"the deploy of {source.tag} was interrupted, and its images or configuration have changed since",
+                next=("bg abort", f"bg deploy {source.tag}"),
+            )
+        release = made
+    deployment = Deployment(
+        release=release,
+        slot=slot,
+        operation=operation,
+        create=_creator(project, release, digests),
+        project=project,
+        digests=digests,
+        shared_images=ids,
+        stage=request.stage or bool(unfinished and unfinished.stage),
+        reason=request.reason,
+    )
+    if request.force or unfinished:
+        return deployment, "deploy"
+    return _unchanged(observed, deployment)
+
+
+def _unchanged(observed: Observed, deployment: Deployment) -> tuple[Deployment, str]:
+    live, standby = observed.live_release, observed.standby
+    if live is not None and live.same_content(deployment.release) and observed.live is not None:
+        if observed.runs_whole(live, observed.live):
+            return dataclasses.replace(deployment, release=live, slot=observed.live), "nothing"
+        return deployment, "deploy"
+    if standby is not None and standby.same_content(deployment.release) and not deployment.stage:
+        return dataclasses.replace(deployment, release=standby), "warm"
+    return deployment, "deploy"
+
+
+def _creator(project: Project, release: Release, digests: Mapping[str, str]) -> Creator:
+    return from_project(project, release, digests)
+
+
+def _operation(site: Site, observed: Observed, deployment: Deployment) -> Operation:
+    live, standby = observed.live_release, observed.standby
+    unfinished = observed.history.unfinished
+    if unfinished is not None and unfinished.id == deployment.operation:
+        return dataclasses.replace(unfinished, by=site.by)
+    return Operation(
+        id=deployment.operation,
+        kind=deployment.kind,
+        by=site.by,
+        tag=deployment.release.tag,
+        release=deployment.release.number,
+        slot=deployment.slot,
+        live=live.number if live else None,
+        standby=standby.number if standby else None,
+        stage=deployment.stage,
+        reason=deployment.reason,
+    )
+
+
+def _released(deployment: Deployment, operation: Operation) -> dict[str, Any]:
+    release = deployment.release
+    return {
+        "event": "released",
+        "release": {
+            "number": release.number,
+            "tag": release.tag,
+            "at": release.at,
+            "by": release.by,
+            "revision": release.revision,
+            "subject": release.subject,
+            "dirty": release.dirty,
+            "standby": operation.standby,
+        },
+    }
+
+
+def _announce(site: Site, observed: Observed, deployment: Deployment) -> None:
+    site.emit(
+        Event(
+            "operation",
+            "deploy",
+            deployment.release.tag,
+            data={
+                "project": site.name,
+                "release": deployment.release.number,
+                "revision": deployment.release.revision,
+                "subject": deployment.release.subject,
+                "dirty": deployment.release.dirty,
+                "slot": deployment.slot,
+            },
+        )
+    )
+    standby = observed.standby
+    if standby is not None:
+        site.notice(f"until the switch, rollback to {standby.tag} is cold (its slot is being reused)")
+
+
+def _fail(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    operation: Operation,
+    deployment: Deployment,
+    error: BaseException,
+    executor: Executor,
+) -> None:
+    """After a failure: before the flip the former standby comes back; after it, traffic does if that is sound."""
+    observed = site.observe(session)
+    live = observed.live_release
+    if live is None or live.number != deployment.release.number:
+        restore(site, session, epoch, observed, operation, error)
+        return
+    if isinstance(error, KeyboardInterrupt):
+        raise BluegreenError(
+            "deploy.interrupted",
+            f"interrupted after the switch: {live.tag} has the traffic, workers and clean-up are not done",
+            next=("bg resume", "bg rollback"),
+            exit=Exit.INCOMPLETE,
+        ) from error
+    assert isinstance(error, BluegreenError)  # noqa: S101 - the caller catches nothing else
+    standby = observed.standby
+    proven = executor.served is not None and error.code.startswith(("workers", "engine", "job"))
+    if proven or standby is None:
+        raise BluegreenError(
+            "deploy.incomplete",
+            f"{live.tag} has the traffic, and a step after the switch failed: {error.problem}",
+            where=error.problem.where,
+            next=("bg resume    goes on with it", "bg rollback"),
+            exit=Exit.INCOMPLETE,
+        ) from error
+    _take_back(site, session, epoch, observed, operation, live, standby, error)
+
+
+def _take_back(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    observed: Observed,
+    operation: Operation,
+    live: Release,
+    standby: Release,
+    error: BluegreenError,
+) -> None:
+    """The switched-to release does not answer through the proxy: back to the parent, if that still does."""
+    reason = f"did not answer after the switch: {error.problem.message}"
+    target = Target(standby, observed.idle, "warm")
+    back = Deployment(
+        release=standby,
+        slot=target.slot,
+        operation=operation.id,
+        create=only_existing(standby),
+        kind="undo",
+        reason=reason,
+    )
+    site.executor(session, epoch).run(plan_rollback(observed, target, back))
+    save_failure(site, session, epoch, operation, error)
+    end(session, epoch, operation.id, "failed")
+    raise BluegreenError(
+        "deploy.rolled-back",
+        f"{live.tag} {reason}; {standby.tag} has the traffic again",
+        next=(f"bg why {live.tag}", f"bg logs {live.tag}"),
+        exit=Exit.ROLLED_BACK,
+    ) from error
+
+
+def _switch_to_standby(
+    site: Site, session: ProxySession, epoch: int, observed: Observed, deployment: Deployment, start: float
+) -> DeployResult:
+    """What stands by warm and unchanged is switched to, and said to be so."""
+    deployment = dataclasses.replace(deployment, kind="switch")
+    site.notice(f"{deployment.release.tag} stands by unchanged in {deployment.slot}: switching to it")
+    operation = dataclasses.replace(_operation(site, observed, deployment), kind="switch")
+    begin(session, epoch, operation)
+    target = Target(deployment.release, deployment.slot, "warm")
+    site.executor(session, epoch).run(plan_rollback(observed, target, deployment, mark=False))
+    end(session, epoch, operation.id, "done")
+    return DeployResult(
+        "warm-switched", deployment.release, deployment.slot, observed.live_release, seconds(site, start)
+    )
+
+
+def _dry_run(site: Site, project: Project, source: imaging.Source, request: DeployRequest) -> DeployResult:
+    """The plan against what is there, without touching anything. Images that are not built yet stand as names."""
+    ids = imaging.known_images(site, project, source)
+    container = next((c for c in site.engine.containers(site.name) if c.name == f"{site.name}-proxy"), None)
+    if container is not None and container.running:
+        with site.session() as session:
+            observed = site.observe(session)
+    else:
+        observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=tuple(site.engine.networks()))
+    observed = imaging.with_planned_networks(observed)
+    deployment, outcome = _decide(site, observed, project, source, ids, "dry-run", request)
+    plan = plan_deploy(observed, deployment) if outcome == "deploy" else Plan()
+    if outcome == "warm":
+        plan = plan_rollback(observed, Target(deployment.release, deployment.slot, "warm"), deployment, mark=False)
+    builds = imaging.missing(site, project, source)
+    steps = [{"step": "build", "subject": n, "cause": "not built yet", "phase": "build"} for n in builds]
+    return DeployResult(
+        "planned" if outcome != "nothing" else "nothing",
+        deployment.release,
+        deployment.slot,
+        observed.live_release,
+        plan=tuple([*steps, *describe(plan)]),
+        notices=plan.notices,
+    )
+
+
+__all__ = ["DeployRequest", "DeployResult", "continue_without_file", "deploy", "run", "traffic"]

@@ -1,0 +1,110 @@
+"""What every operation stands on: the engine checked, networks, volumes, the proxy running."""
+
+from __future__ import annotations
+
+from bluegreen.app.site import Site
+from bluegreen.engine.protocol import BuildRequest
+from bluegreen.model.errors import BluegreenError, EngineConflict, Refused
+from bluegreen.model.events import Event
+from bluegreen.model.names import proxy_container
+from bluegreen.model.observed import Observed
+from bluegreen.model.project import Build, Project, ProxySettings
+from bluegreen.planning.ground import plan_ground, proxy_address, slot_subnets
+
+ATTEMPTS = 3
+"""Another project may take the subnet that was found free; then the next one is."""
+
+PROXY_START_SECONDS = 15.0
+
+
+def lay_ground(site: Site, project: Project | None) -> None:
+    """Make sure that networks, volumes and the proxy are there. Idempotent.
+
+    Raises `Refused` when the project runs under Compose, and the engine's error when the public port is held.
+    """
+    if project is not None:
+        refuse_compose(site, project)
+    for attempt in range(1, ATTEMPTS + 1):
+        observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=tuple(site.engine.networks()))
+        container = observed.proxy_container
+        image = container.image if container else proxy_image(site)
+        plan = plan_ground(observed, _proxy_spec(site, observed, project, image), project)
+        if not plan.steps:
+            return
+        try:
+            site.executor(None, None).run(plan)
+        except EngineConflict:
+            if attempt == ATTEMPTS:
+                raise
+            continue
+        except BluegreenError:
+            _drop_unstarted_proxy(site, existed=container is not None)
+            raise
+        break
+    with site.session() as session:
+        session.run([{"op": "settle", "gate": 1, "seconds": PROXY_START_SECONDS}])
+
+
+def start_proxy(site: Site) -> None:
+    """Have the proxy running again: started where it was stopped, made again where it was deleted.
+
+    It serves what was live: its configuration is in the volume. Works without a Compose file.
+    """
+    lay_ground(site, None)
+
+
+def refuse_compose(site: Site, project: Project) -> None:
+    running = [c for c in site.engine.foreign_containers(project.name) if c.running]
+    if running:
+        names = ", ".join(c.name for c in running[:5])
+        raise Refused(
+            "engine.compose-runs",
+            f"containers of the project {project.name} run under Docker Compose ({names}); both would own its "
+            f"volumes and ports",
+            next=(
+                f"docker compose -p {project.name} down    volumes and their data stay",
+                "then the same command again",
+            ),
+        )
+
+
+def proxy_image(site: Site) -> str:
+    """The id of the proxy's image, built from its own context where it is not on the engine yet."""
+    from bluegreen.proxy.assets import image_context, image_tag
+
+    tag = image_tag()
+    found = site.engine.image(tag)
+    if found is not None:
+        return found.id
+    site.emit(Event("step", "build", "proxy", "the proxy's image is not on this engine yet", data={"phase": "prepare"}))
+    args = tuple((name, site.env[name]) for name in ("NGINX_IMAGE", "PYTHON_IMAGE") if site.env.get(name))
+    start = site.clock()
+    with image_context() as context:
+        request = BuildRequest(context, Build(context=context, args=args), (tag,))
+        image = site.engine.build(request, lambda line: site.emit(Event("progress", "build", "proxy", line)))
+    ms = (site.clock() - start) * 1000
+    site.emit(Event("step-done", "build", "proxy", "", ms, {"phase": "prepare"}))
+    return image
+
+
+def proxy_settings(project: Project | None) -> ProxySettings:
+    return project.proxy if project is not None else ProxySettings()
+
+
+def _proxy_spec(site: Site, observed: Observed, project: Project | None, image: str):  # type: ignore[no-untyped-def]
+    from bluegreen.proxy.container import proxy_spec
+
+    subnets = slot_subnets(observed)
+    addresses = {slot: proxy_address(subnet) for slot, subnet in subnets.items()}
+    return proxy_spec(site.name, proxy_settings(project), image, addresses)
+
+
+def _drop_unstarted_proxy(site: Site, *, existed: bool) -> None:
+    """A proxy that was just made and can't start (its port is held) must not stay behind half made."""
+    if not existed:
+        name = proxy_container(site.name)
+        try:
+            if not site.engine.container(name).container.running:
+                site.engine.remove(name)
+        except BluegreenError:
+            return

@@ -1,0 +1,223 @@
+"""`history`, `why` and `logs`: what happened, from the journal and from what is still there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bluegreen.app.site import Site
+from bluegreen.model.containers import Container
+from bluegreen.model.errors import ProxyFailed, Refused
+from bluegreen.model.history import History, ReleaseRecord
+from bluegreen.model.observed import Observed, manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One release in the version table. ``state``: live, standby, candidate, kept, gone, failed, unfinished."""
+
+    release: int
+    tag: str
+    at: str
+    by: str
+    state: str
+    mark: str | None  # good, bad
+    revision: str | None
+    subject: str | None
+    dirty: bool
+    note: str | None
+    live_since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The last failure's reason, again."""
+
+    release: int
+    tag: str
+    at: str
+    code: str
+    message: str
+    where: str | None
+    logs: tuple[str, ...]
+    operation: str
+
+
+def history(site: Site) -> tuple[Row, ...]:
+    """Every release the journal or a label knows of, newest first."""
+    with site.session() as session:
+        observed = site.observe(session, networks=False, history=True)
+    return rows(observed)
+
+
+def rows(observed: Observed) -> tuple[Row, ...]:
+    past = observed.history
+    numbers = {*past.releases, *(c.release for c in observed.containers if c.release)}
+    return tuple(_row(observed, past, number) for number in sorted(numbers, reverse=True))
+
+
+def _row(observed: Observed, past: History, number: int) -> Row:
+    record = past.releases.get(number) or ReleaseRecord(number, f"#{number}")
+    release = observed.release(number)
+    tag = release.tag if release is not None else record.tag
+    return Row(
+        release=number,
+        tag=tag,
+        at=record.at or (release.at if release else ""),
+        by=record.by or (release.by if release else ""),
+        state=_state(observed, past, record),
+        mark=_mark(observed, record),
+        revision=record.revision or (release.revision if release else None),
+        subject=record.subject or (release.subject if release else None),
+        dirty=record.dirty,
+        note=record.reason or record.failure or record.subject,
+        live_since=record.went_live,
+    )
+
+
+def _state(observed: Observed, past: History, record: ReleaseRecord) -> str:
+    number = record.number
+    for name, release in (
+        ("live", observed.live_release),
+        ("standby", observed.standby),
+        ("candidate", observed.candidate),
+    ):
+        if release is not None and release.number == number:
+            return name
+    if past.unfinished is not None and past.unfinished.release == number:
+        return "unfinished"
+    if record.went_live is None and record.failure is not None:
+        return "failed"
+    if observed.kept(number) or any(c.release == number and c.slot for c in observed.containers):
+        return "kept"
+    return "gone"
+
+
+def _mark(observed: Observed, record: ReleaseRecord) -> str | None:
+    """Bad when marked; good once it has carried the traffic and left it for a later release, not a rollback."""
+    if record.mark is not None:
+        return record.mark
+    live = observed.live_release
+    if record.went_live is not None and (live is None or live.number != record.number):
+        return "good"
+    return None
+
+
+def why(site: Site, tag: str | None = None) -> Why:
+    """Why the last release (or the one named) failed. Raises `Refused` when none did."""
+    with site.session() as session:
+        observed = site.observe(session, networks=False, history=True)
+        failed = [r for r in observed.history.releases.values() if r.failure and tag in (None, r.tag, str(r.number))]
+        if not failed:
+            bad = [
+                r for r in observed.history.releases.values() if r.mark == "bad" and tag in (None, r.tag, str(r.number))
+            ]
+            if not bad:
+                raise Refused(
+                    "why.nothing",
+                    f"no failure of {tag} is recorded" if tag else "no failure is recorded",
+                    next=("bg history",),
+                )
+            record = max(bad, key=lambda r: r.number)
+            return Why(
+                record.number,
+                record.tag,
+                record.left or record.at,
+                "release.rolled-back",
+                record.reason or "rolled back",
+                None,
+                (),
+                "",
+            )
+        record = max(failed, key=lambda r: r.number)
+        answer = session.send([{"op": "get", "path": f"{record.failed_operation}/why.json"}])[0]
+    details: dict[str, Any] = json.loads(answer["text"]) if answer.get("ok") and answer.get("text") else {}
+    return Why(
+        release=record.number,
+        tag=record.tag,
+        at=details.get("at") or record.at,
+        code=record.failure_code or "",
+        message=record.failure or "",
+        where=details.get("where"),
+        logs=tuple(details.get("logs", ())),
+        operation=record.failed_operation or "",
+    )
+
+
+def logs(
+    site: Site, wanted: tuple[str, ...], *, tail: int | None, since: str | None, follow: bool, timestamps: bool
+) -> Iterator[tuple[str, bytes]]:
+    """(container name, line) of the live stack, or of what is named: tags, release numbers, services, slots.
+
+    A release that failed and was removed answers from its saved output. ``follow`` takes one container.
+    Raises `Refused` when nothing matches.
+    """
+    containers = site.engine.containers(site.name)
+    chosen = _chosen(site, containers, wanted)
+    if not chosen:
+        yield from _saved(site, wanted)
+        return
+    if follow and len(chosen) > 1:
+        from bluegreen.app.follow import follow_all
+
+        yield from follow_all(site, [c.name for c in chosen], tail, since, timestamps)
+        return
+    for container in chosen:
+        for line in site.engine.logs(container.name, tail=tail, since=since, follow=follow, timestamps=timestamps):
+            yield container.name, line
+
+
+def _chosen(site: Site, containers: list[Container], wanted: tuple[str, ...]) -> list[Container]:
+    """Containers that match every word; without a release or slot among the words, those of the live slot."""
+    services = {c.service for c in containers}
+    named_services = [w for w in wanted if w in services or w == "proxy"]
+    others = [w for w in wanted if w not in named_services]
+    chosen = [
+        c
+        for c in containers
+        if not named_services or c.service in named_services or (c.name.endswith("-proxy") and "proxy" in named_services)
+    ]
+    if others:
+        chosen = [c for c in chosen if c.role == "slot" and all(_matches(c, w) for w in others)]
+    elif "proxy" not in named_services:
+        with site.session() as session:
+            live = site.observe(session, networks=False).live
+        chosen = [c for c in chosen if (c.shared and named_services) or (c.slot is not None and c.slot is live)]
+    return chosen
+
+
+def _matches(container: Container, word: str) -> bool:
+    release = manifest(container)
+    return word in (str(container.release), container.slot, release.tag if release else None, container.name)
+
+
+def _saved(site: Site, wanted: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    try:
+        with site.session() as session:
+            observed = site.observe(session, networks=False, history=True)
+            records = [
+                r
+                for r in observed.history.releases.values()
+                if r.failed_operation and (r.tag in wanted or str(r.number) in wanted)
+            ]
+            found = False
+            for record in records[-1:]:
+                listing = session.send([{"op": "get", "path": f"{record.failed_operation}/"}])[0]
+                for name in listing.get("list", ()):
+                    if not name.endswith(".log"):
+                        continue
+                    found = True
+                    answer = session.run([{"op": "get", "path": f"{record.failed_operation}/{name}"}])[0]
+                    for line in str(answer.get("text", "")).splitlines():
+                        yield name.removesuffix(".log"), line.encode()
+            if found:
+                return
+    except ProxyFailed:
+        site.notice("the proxy is not running: output saved in its volume can't be read")
+    raise Refused(
+        "logs.nothing",
+        f"no container or saved output matches {' '.join(wanted) or 'the live stack'}",
+        next=("bg history", "bg status"),
+    )

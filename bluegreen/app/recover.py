@@ -1,0 +1,191 @@
+"""`resume` and `abort`, and what a failed deploy does: ordinary planning over an unfinished journal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
+from bluegreen.app.tools import rendering
+from bluegreen.model.errors import BluegreenError, Refused, Unhealthy
+from bluegreen.model.history import Operation
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+from bluegreen.planning.deploy import Deployment
+from bluegreen.planning.place import only_existing
+from bluegreen.planning.restore import plan_restore
+from bluegreen.planning.rollback import Target, plan_rollback
+from bluegreen.proxy.session import ProxySession
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """``outcome``: finished (it went on to its end), aborted, nothing (there was nothing to do)."""
+
+    outcome: str
+    operation: str
+    live: Release | None
+    standby: Release | None
+
+
+def resume(site: Site) -> Recovered:
+    """Go on with the interrupted operation. Raises `Refused` when there is none, or when it needs its file."""
+    from bluegreen.app.deploy import continue_without_file
+
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        unfinished = observed.history.unfinished
+        if unfinished is None:
+            raise Refused("resume.nothing", "no operation is unfinished", next=("bg status",))
+        with lease(site, session, unfinished.id) as epoch:
+            if unfinished.kind == "deploy":
+                continue_without_file(site, session, epoch, observed, unfinished)
+            elif unfinished.kind in ("rollback", "switch"):
+                finish_move(site, session, epoch, observed, unfinished)
+            else:
+                put_back(site, session, epoch, observed, unfinished)
+        after = site.observe(session)
+    return Recovered("finished", str(unfinished), after.live_release, after.standby)
+
+
+def abort(site: Site) -> Recovered:
+    """End an unfinished operation, else the candidate. What has all the traffic keeps it."""
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        unfinished, candidate = observed.history.unfinished, observed.candidate
+        if unfinished is None and candidate is None:
+            raise Refused(
+                "abort.nothing",
+                "no operation is unfinished and there is no candidate",
+                next=("bg status", "bg rollback"),
+            )
+        name = unfinished.id if unfinished else operation_id("abort")
+        with lease(site, session, name) as epoch:
+            if unfinished is not None:
+                _abort_operation(site, session, epoch, observed, unfinished)
+            elif candidate is not None:
+                _abort_candidate(site, session, epoch, observed, candidate, name)
+        after = site.observe(session)
+    return Recovered("aborted", str(unfinished or "candidate"), after.live_release, after.standby)
+
+
+def restore(
+    site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation, error: BaseException
+) -> None:
+    """After a failure before the flip: say why, remove the candidate, bring the former standby back."""
+    save_failure(site, session, epoch, operation, error)
+    put_back(site, session, epoch, observed, operation, outcome="failed")
+
+
+def put_back(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    observed: Observed,
+    operation: Operation,
+    *,
+    outcome: str = "aborted",
+) -> None:
+    """Bring the idle slot back to what stood there when the operation began."""
+    if operation.slot is not None and operation.slot is not observed.live:
+        leaving = operation.release if operation.release != operation.standby else None
+        plan = plan_restore(observed, operation.slot, leaving, operation.standby, operation.id)
+        for line in plan.notices:
+            site.notice(line)
+        site.executor(session, epoch, render=rendering(site)).run(plan)
+    end(session, epoch, operation.id, outcome)
+
+
+def finish_move(site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation) -> None:
+    """Finish a rollback or switch: its workers when traffic has moved, the whole of it when not."""
+    release = observed.release(operation.release or 0)
+    if release is None or operation.slot is None:
+        raise Refused(
+            "resume.gone", f"the release that {operation} was going to is gone", next=("bg abort", "bg history")
+        )
+    deployment = Deployment(
+        release=release,
+        slot=operation.slot,
+        operation=operation.id,
+        create=only_existing(release),
+        kind=operation.kind,
+        reason=operation.reason,
+    )
+    target = Target(release, operation.slot, _how(observed, operation, release))
+    plan = plan_rollback(observed, target, deployment, mark=operation.kind == "rollback")
+    site.executor(session, epoch, render=rendering(site)).run(plan)
+    end(session, epoch, operation.id, "done")
+
+
+def _how(observed: Observed, operation: Operation, release: Release) -> Any:
+    live = observed.live_release
+    if live is not None and live.number == release.number:
+        return "done"
+    standby = observed.standby
+    if standby is not None and standby.number == release.number:
+        return "warm"
+    return "cold" if operation.kind == "rollback" else "staged"
+
+
+def _abort_operation(site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation) -> None:
+    live = observed.live_release
+    moved = live is not None and operation.release == live.number
+    if moved and operation.kind in ("rollback", "switch"):
+        finish_move(site, session, epoch, observed, operation)
+    elif moved and operation.kind == "deploy":
+        from bluegreen.app.deploy import continue_without_file
+
+        site.notice(f"{live} has all the traffic already: finishing its deploy instead (bg rollback goes back)")
+        continue_without_file(site, session, epoch, observed, operation)
+    else:
+        put_back(site, session, epoch, observed, operation)
+
+
+def _abort_candidate(
+    site: Site, session: ProxySession, epoch: int, observed: Observed, candidate: Release, name: str
+) -> None:
+    record = observed.history.releases.get(candidate.number)
+    live = observed.live_release
+    operation = Operation(
+        id=name,
+        kind="abort",
+        by=site.by,
+        tag=candidate.tag,
+        release=candidate.number,
+        slot=observed.idle,
+        live=live.number if live else None,
+        standby=record.standby if record else None,
+    )
+    begin(session, epoch, operation)
+    put_back(site, session, epoch, observed, operation)
+
+
+def save_failure(site: Site, session: ProxySession, epoch: int, operation: Operation, error: BaseException) -> None:
+    """Journal that a release failed, and keep the whole reason for `why`. The journal gets no output of the
+    application: it may hold secrets."""
+    if isinstance(error, BluegreenError):
+        problem = error.problem
+    else:
+        problem = BluegreenError("deploy.interrupted", "interrupted by the operator").problem
+    event = {"event": "failed", "release": operation.release, "code": problem.code, "message": problem.message}
+    details = {
+        "tag": operation.tag,
+        "release": operation.release,
+        "at": operation.at,
+        "code": problem.code,
+        "message": problem.message,
+        "where": problem.where,
+        "logs": list(error.logs) if isinstance(error, Unhealthy) else [],
+    }
+    session.run([{"op": "append", "epoch": epoch, "events": [event]}])
+    answer = session.send(
+        [{"op": "put", "path": f"{operation.id}/why.json", "text": json.dumps(details), "append": False}]
+    )
+    if not answer or not answer[0].get("ok"):
+        site.notice("the details of this failure could not be saved in the proxy's volume (is it full?)")
+
+
+__all__ = ["Recovered", "abort", "finish_move", "put_back", "restore", "resume", "save_failure"]

@@ -1,0 +1,294 @@
+"""`rollback` and `switch`. On the way to the flip nothing is imported or asked that isn't needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.tools import public_url, rendering
+from bluegreen.execution.proxyside import probe_reason, smoke_request
+from bluegreen.model.errors import BluegreenError, Exit, Overtaken, ProxyFailed, Stale
+from bluegreen.model.events import Event
+from bluegreen.model.history import Operation
+from bluegreen.model.names import Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+from bluegreen.planning.deploy import Deployment
+from bluegreen.planning.place import from_kept
+from bluegreen.planning.rollback import Target, choose, choose_switch, plan_rollback
+from bluegreen.planning.steps import Plan
+from bluegreen.proxy.session import ProxySession
+
+ATTEMPTS = 3
+"""Traffic may move between the look and the flip; then look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveResult:
+    """``outcome``: switched, finished (an interrupted one), planned. ``smoke`` None: the release has none."""
+
+    outcome: str
+    kind: str  # rollback, switch
+    how: str  # warm, cold, staged, done
+    release: Release
+    slot: Slot
+    previous: Release | None
+    since: str
+    flip_ms: float | None
+    url: str | None
+    smoke: tuple[int, int] | None = None  # passed, all
+    smoke_failures: tuple[str, ...] = ()
+    connections: int = 0  # still open to the slot that was left
+    plan: tuple[Mapping[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+def rollback(site: Site, to: str | None = None, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
+    """Take traffic back. Never waits for another operation: it takes over. Raises `Refused`, naming what works."""
+    with _session_even_if_stopped(site) as (session, observed):
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return _rollback(site, session, observed, to, reason, dry_run=dry_run)
+            except Stale:
+                observed = site.observe(session, networks=False)
+        return _rollback(site, session, observed, to, reason, dry_run=dry_run)
+
+
+def switch(site: Site, to: str, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
+    """Go forward to a warm release: the standby, marked bad or not, or a staged candidate."""
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        need_ended(observed, but=lambda o: o.kind == "switch")
+        target = choose_switch(observed, to)
+        name = operation_id("switch")
+        if dry_run:
+            return _planned(observed, target, _plan(observed, target, "switch", name, reason), "switch")
+        with lease(site, session, name) as epoch:
+            return _move(site, session, epoch, observed, target, "switch", name, reason)
+
+
+def _rollback(
+    site: Site, session: ProxySession, observed: Observed, to: str | None, reason: str | None, *, dry_run: bool
+) -> MoveResult:
+    target = choose(observed, to)
+    if target.how in ("cold", "staged"):
+        observed = site.observe(session)  # with networks: containers are going to be made
+        target = choose(observed, to)
+    if observed.proxy.journal != "ok":
+        site.notice(
+            f"the journal is {observed.proxy.journal} ({observed.proxy.journal_detail}); rolling back all the same"
+        )
+    if target.note:
+        site.notice(target.note)
+    unfinished = observed.history.unfinished
+    name = unfinished.id if target.how == "done" and unfinished else operation_id("rollback")
+    if dry_run:
+        return _planned(observed, target, _plan(observed, target, "rollback", name, reason), "rollback")
+    _announce(site, observed, target)
+    with lease(site, session, name, seize=True) as epoch:
+        return _move(site, session, epoch, observed, target, "rollback", name, reason)
+
+
+def _move(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    observed: Observed,
+    target: Target,
+    kind: str,
+    name: str,
+    reason: str | None,
+) -> MoveResult:
+    live, standby = observed.live_release, observed.standby
+    unfinished = observed.history.unfinished
+    operation = Operation(
+        id=name,
+        kind=kind,
+        by=site.by,
+        tag=target.release.tag,
+        release=target.release.number,
+        slot=target.slot,
+        live=live.number if live else None,
+        standby=standby.number if standby else None,
+        reason=reason,
+        cold=target.how == "cold",
+        overtook=unfinished.id if unfinished and unfinished.id != name else None,
+    )
+    plan = _plan(observed, target, kind, name, reason)
+    begin(session, epoch, operation)
+    executor = site.executor(session, epoch, render=rendering(site))
+    try:
+        executor.run(plan)
+    except (Overtaken, KeyboardInterrupt):
+        raise
+    except BluegreenError as error:
+        raise _failed(site, session, epoch, operation, target, error) from error
+    end(session, epoch, name, "done")
+    return _result(site, session, observed, target, kind)
+
+
+def _plan(observed: Observed, target: Target, kind: str, name: str, reason: str | None) -> Plan:
+    deployment = Deployment(
+        release=target.release,
+        slot=target.slot,
+        operation=name,
+        create=from_kept(observed, target.release),
+        kind=kind,
+        reason=reason,
+    )
+    return plan_rollback(observed, target, deployment, mark=kind == "rollback")
+
+
+def _failed(
+    site: Site, session: ProxySession, epoch: int, operation: Operation, target: Target, error: BluegreenError
+) -> BluegreenError:
+    """What a failed move leaves: before the flip everything is put back, after it nothing is undone by itself."""
+    from bluegreen.app.recover import put_back
+
+    if isinstance(error, Stale):
+        end(session, epoch, operation.id, "stale")
+        return error
+    observed = site.observe(session)
+    live = observed.live_release
+    if live is not None and live.number == target.release.number:
+        return BluegreenError(
+            f"{operation.kind}.incomplete",
+            f"{live.tag} has the traffic, and a step after the switch failed: {error.problem}",
+            next=("bg resume    goes on with it", "bg status"),
+            exit=Exit.INCOMPLETE,
+        )
+    if target.how == "warm":
+        end(session, epoch, operation.id, "failed")
+        return BluegreenError(
+            f"{operation.kind}.standby-unhealthy",
+            f"{target.release.tag} stands by but did not pass: {error.problem.message}; no traffic was moved",
+            where=error.problem.where,
+            next=(
+                f"bg logs {target.release.tag}",
+                "bg rollback --to TAG    recreates an older kept release",
+                "bg status",
+            ),
+        )
+    put_back(site, session, epoch, observed, operation, outcome="failed")
+    return error
+
+
+def _result(site: Site, session: ProxySession, before: Observed, target: Target, kind: str) -> MoveResult:
+    after = site.observe(session, networks=False)
+    checks = target.release.smoke
+    failures: list[str] = []
+    if checks and kind == "rollback":
+        answers = _smoke(session, target)
+        failures = [f"{a.get('name')}: {probe_reason(a)}" for a in answers if not a.get("ok")]
+    left = after.stack(target.slot.other)
+    open_connections = sum(after.proxy.connections.get(ip, 0) for c in left for ip in c.addresses.values() if ip)
+    return MoveResult(
+        outcome="finished" if target.how == "done" else "switched",
+        kind=kind,
+        how=target.how,
+        release=target.release,
+        slot=target.slot,
+        previous=before.live_release,
+        since=after.proxy.routes.since if after.proxy.routes else "",
+        flip_ms=None,
+        url=public_url(after.proxy_container, site.engine.info().public),
+        smoke=(len(checks) - len(failures), len(checks)) if checks and kind == "rollback" else None,
+        smoke_failures=tuple(failures),
+        connections=open_connections,
+        notes=(target.note,) if target.note else (),
+    )
+
+
+def _smoke(session: ProxySession, target: Target) -> list[Mapping[str, Any]]:
+    """The release's own checks, after the fact: their failure is a warning, not another switch."""
+    requests = [smoke_request(c, target.slot, target.release.tag) for c in target.release.smoke]
+    answers: list[Mapping[str, Any]] = session.send([{"op": "probe", "requests": requests}])[0].get("answers", [])
+    return answers
+
+
+def _planned(observed: Observed, target: Target, plan: Plan, kind: str) -> MoveResult:
+    return MoveResult(
+        outcome="planned",
+        kind=kind,
+        how=target.how,
+        release=target.release,
+        slot=target.slot,
+        previous=observed.live_release,
+        since="",
+        flip_ms=None,
+        url=None,
+        plan=tuple(describe(plan)),
+        notes=(target.note,) if target.note else (),
+    )
+
+
+def _announce(site: Site, observed: Observed, target: Target) -> None:
+    live = observed.live_release
+    site.emit(
+        Event(
+            "operation",
+            "rollback",
+            target.release.tag,
+            data={
+                "project": site.name,
+                "from": live.tag if live else None,
+                "from_slot": observed.live,
+                "to": target.release.tag,
+                "slot": target.slot,
+                "how": target.how,
+            },
+        )
+    )
+
+
+class _session_even_if_stopped:  # noqa: N801 - used as a function
+    """A session and a first picture. A stopped or deleted proxy is brought back first: nothing serves anyway.
+
+    The containers are listed while the agent starts: both are waits for the engine.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._context: Any = None
+
+    def __enter__(self) -> tuple[ProxySession, Observed]:
+        with ThreadPoolExecutor(1) as pool:
+            listing = pool.submit(self._site.engine.containers, self._site.name)
+            try:
+                session = self._open()
+                answer = session.run([{"op": "read", "history": False}])[0]
+            except ProxyFailed as error:
+                if error.code != "proxy.not-running":
+                    raise
+                self._bring_back(listing.result())
+                session = self._open()
+                answer = session.run([{"op": "read", "history": False}])[0]
+                return session, self._site.picture(answer, self._site.engine.containers(self._site.name))
+        return session, self._site.picture(answer, listing.result())
+
+    def __exit__(self, *error: object) -> None:
+        if self._context is not None:
+            self._context.__exit__(*error)
+
+    def _open(self) -> ProxySession:
+        self._context = self._site.session()
+        session: ProxySession = self._context.__enter__()
+        return session
+
+    def _bring_back(self, containers: list[Any]) -> None:
+        from bluegreen.app.ground import start_proxy
+        from bluegreen.model.errors import Refused
+
+        if not containers:
+            raise Refused(
+                "project.not-here",
+                f"nothing of a project {self._site.name} is on this engine",
+                next=("bg --help", "bg status -p NAME"),
+            )
+        self._site.notice("the proxy was not running: starting it first")
+        start_proxy(self._site)

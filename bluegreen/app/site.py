@@ -1,0 +1,216 @@
+"""A site: one project on one engine, and the conversation with its proxy."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluegreen.engine.protocol import Engine
+from bluegreen.execution.executor import Checkpoint, Executor, _no_checkpoint
+from bluegreen.model.codec import decode
+from bluegreen.model.containers import Container
+from bluegreen.model.errors import EngineConflict, JournalLost, ProxyFailed, Refused
+from bluegreen.model.events import Event, Sink, nowhere
+from bluegreen.model.history import History, Operation, fold
+from bluegreen.model.names import proxy_container
+from bluegreen.model.observed import Observed, ProxyState
+from bluegreen.model.release import Routes
+from bluegreen.planning.steps import Plan
+from bluegreen.proxy.session import AGENT, ProxySession
+
+LEASE_SECONDS = 30.0
+ACQUIRE_WAIT = 2.0
+"""Seconds to wait for a lease: long enough for the agent to notice that a killed holder is gone (0.1 s)."""
+
+
+@dataclass(slots=True)
+class Site:
+    """What every command works with. ``by`` is who runs it, for the journal."""
+
+    name: str
+    engine: Engine
+    emit: Sink = nowhere
+    by: str = field(default_factory=lambda: who())
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    checkpoint: Checkpoint = _no_checkpoint
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def notice(self, message: str, subject: str = "") -> None:
+        self.emit(Event("notice", "notice", subject, message))
+
+    @contextmanager
+    def session(self) -> Iterator[ProxySession]:
+        """A conversation with the agent. Raises `ProxyFailed` when the proxy isn't running."""
+        try:
+            stream = self.engine.exec_stream(proxy_container(self.name), AGENT)
+        except EngineConflict as error:
+            raise ProxyFailed(
+                "proxy.not-running",
+                f"the proxy container {proxy_container(self.name)} is not running",
+                next=("bg proxy start", "bg doctor"),
+            ) from error
+        session = ProxySession(stream)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def observe(self, session: ProxySession, *, networks: bool = True, history: bool = False) -> Observed:
+        """The picture of the moment. ``history`` reads the whole journal instead of its tail."""
+        answer = session.run([{"op": "read", "history": history}])[0]
+        return self.picture(answer, self.engine.containers(self.name), networks=networks)
+
+    def picture(self, answer: Mapping[str, Any], containers: list[Container], *, networks: bool = False) -> Observed:
+        """What the agent and the engine answered, as one value."""
+        state = _proxy_state(answer)
+        events = answer.get("events") or []
+        try:
+            past = fold(events)
+        except (ValueError, KeyError, TypeError) as error:
+            past = History()
+            state = _with_journal(state, "corrupt", f"an event does not fit: {error}")
+        return Observed(
+            project=self.name,
+            containers=tuple(containers),
+            proxy=state,
+            history=past,
+            networks=tuple(self.engine.networks()) if networks else (),
+        )
+
+    def executor(self, session: ProxySession | None, epoch: int | None, **tools: Any) -> Executor:
+        return Executor(
+            self.engine,
+            session,
+            epoch=epoch,
+            emit=self.emit,
+            checkpoint=self.checkpoint,
+            pause=self.pause,
+            clock=self.clock,
+            **tools,
+        )
+
+
+def who() -> str:
+    """``user@host``, for the journal."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # no such user in a container's passwd
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"
+
+
+def operation_id(kind: str) -> str:
+    return f"{kind}-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def lease(site: Site, session: ProxySession, operation: str, *, seize: bool = False) -> Iterator[int]:
+    """Hold the lease, renewed while working; answers the epoch. Raises `Held` when someone else has it.
+
+    ``seize`` takes it from whoever has it: their next step is refused.
+    """
+    request: dict[str, Any] = {"operation": operation, "holder": site.by, "seconds": LEASE_SECONDS}
+    if seize:
+        answer = session.run([{"op": "seize", **request}])[0]
+        if answer.get("lease"):
+            site.notice(f"took over from {answer['lease'].get('operation')} by {answer['lease'].get('holder')}")
+    else:
+        answer = session.run([{"op": "acquire", "wait": ACQUIRE_WAIT, **request}])[0]
+    session.start_renewing(operation, LEASE_SECONDS)
+    try:
+        yield int(answer["epoch"])
+    finally:
+        session.stop_renewing()
+        session.send([{"op": "release", "operation": operation}])
+
+
+def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mapping[str, Any]) -> None:
+    """Journal that an operation begins: its intent, whole."""
+    event = {
+        "event": "begin",
+        "op": operation.id,
+        "kind": operation.kind,
+        "by": operation.by,
+        "tag": operation.tag,
+        "release": operation.release,
+        "slot": operation.slot,
+        "live": operation.live,
+        "standby": operation.standby,
+        "stage": operation.stage,
+        "reason": operation.reason,
+        "cold": operation.cold,
+        "overtook": operation.overtook,
+    }
+    session.run([{"op": "append", "epoch": epoch, "events": [event, *more]}])
+
+
+def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> None:
+    """Journal that it is over, with a snapshot that later commands start from."""
+    answer = session.run([{"op": "read", "history": False}])[0]
+    try:
+        snapshot = fold(answer.get("events") or []).snapshot()
+    except (ValueError, KeyError, TypeError):
+        snapshot = None  # the journal is broken; the next command says so
+    event = {"event": "end", "op": operation, "outcome": outcome, "snapshot": snapshot}
+    session.run([{"op": "append", "epoch": epoch, "events": [event]}])
+
+
+def need_journal(observed: Observed) -> None:
+    """Raises `JournalLost` unless the journal can be trusted. A rollback doesn't ask."""
+    state = observed.proxy
+    if state.journal != "ok":
+        raise JournalLost(
+            f"journal.{state.journal}",
+            f"the journal in the proxy's volume is {state.journal}: {state.journal_detail or 'it cannot be read'}. "
+            f"Traffic is not affected, and rollback still works; everything else stops here",
+            next=("bg status", "bg rollback", "bg proxy repair    starts a new journal from what the engine knows"),
+        )
+
+
+def need_ended(observed: Observed, *, but: Callable[[Operation], bool] = lambda operation: False) -> None:
+    """Raises `Refused` while an operation is unfinished, unless ``but`` says it is the one to go on with."""
+    unfinished = observed.history.unfinished
+    if unfinished is None or but(unfinished):
+        return
+    raise Refused(
+        "operation.unfinished",
+        f"an operation was interrupted: {unfinished} (begun {unfinished.at} by {unfinished.by}, "
+        f"last step: {unfinished.last_step or 'none'})",
+        next=("bg resume    goes on with it", "bg abort    puts things back", "bg rollback    works all the same"),
+    )
+
+
+def describe(plan: Plan) -> list[dict[str, str]]:
+    """A plan for ``--dry-run --json``."""
+    return [{"step": s.verb, "subject": s.subject, "cause": s.cause, "phase": s.phase} for s in plan.flat()]
+
+
+def _proxy_state(answer: Mapping[str, Any]) -> ProxyState:
+    return ProxyState(
+        routes=decode(Routes, answer["routes"]) if answer.get("routes") else None,
+        back=decode(Routes, answer["back"]) if answer.get("back") else None,
+        compiled=answer.get("compiled"),
+        rendered=answer.get("rendered"),
+        epoch=int(answer.get("epoch") or 0),
+        lease=answer.get("lease"),
+        journal=str(answer.get("journal", "ok")),
+        journal_detail=str(answer.get("journal_detail") or ""),
+        clock=str(answer.get("clock") or ""),
+        connections=answer.get("connections") or {},
+        draining_workers=int((answer.get("workers") or {}).get("draining", 0)),
+        disk_free=(answer.get("disk") or {}).get("free"),
+    )
+
+
+def _with_journal(state: ProxyState, journal: str, detail: str) -> ProxyState:
+    from dataclasses import replace
+
+    return replace(state, journal=journal, journal_detail=detail)

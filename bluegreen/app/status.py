@@ -1,0 +1,227 @@
+"""`status`: what is live, what stands by, and everything that is not as it should be. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from bluegreen.app.site import Site
+from bluegreen.app.tools import public_url
+from bluegreen.model.containers import Container
+from bluegreen.model.errors import ProxyFailed, Refused
+from bluegreen.model.history import Operation
+from bluegreen.model.names import Kind, Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A release in a slot. ``running`` and ``wanted`` count its serving containers."""
+
+    slot: Slot
+    release: int
+    tag: str
+    at: str
+    since: str
+    running: int
+    wanted: int
+    workers: int
+    connections: int
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A release kept for a cold rollback. ``whole`` says that everything it needs is there."""
+
+    release: int
+    tag: str
+    whole: bool
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    code: str
+    message: str
+    next: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    project: str
+    url: str | None
+    generation: int | None
+    live: Place | None
+    standby: Place | None
+    candidate: Place | None
+    kept: tuple[Kept, ...]
+    shared: Mapping[str, str]  # service -> state
+    operation: Operation | None  # unfinished
+    lease: Mapping[str, Any] | None
+    journal: str
+    troubles: tuple[Trouble, ...]
+
+
+def status(site: Site, public_host: str) -> Status:
+    """The truth about a project, from one look at the engine and one at the proxy.
+
+    Raises `Refused` where nothing of the project is on the engine. A proxy that does not run is a finding.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(site.engine.containers, site.name)
+        answer: Mapping[str, Any] = {}
+        trouble: Trouble | None = None
+        try:
+            with site.session() as session:
+                answer = session.run([{"op": "read", "history": False}])[0]
+        except ProxyFailed as error:
+            trouble = Trouble(error.code, error.problem.message, error.problem.next)
+        containers = listing.result()
+    if not containers:
+        raise Refused(
+            "project.not-here",
+            f"nothing of a project {site.name} is on this engine",
+            next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
+        )
+    return report(site.picture(answer, containers), public_host, trouble)
+
+
+def report(observed: Observed, public_host: str, trouble: Trouble | None = None) -> Status:
+    """The status of a picture. Pure."""
+    live, standby, candidate = observed.live_release, observed.standby, observed.candidate
+    unfinished = observed.history.unfinished
+    return Status(
+        project=observed.project,
+        url=public_url(observed.proxy_container, public_host),
+        generation=observed.proxy.routes.generation if observed.proxy.routes else None,
+        live=_place(observed, live, observed.live),
+        standby=_place(observed, standby, observed.idle),
+        candidate=_place(observed, candidate, observed.idle),
+        kept=tuple(_kept(observed)),
+        shared={c.service: c.state for c in observed.shared},
+        operation=unfinished,
+        lease=observed.proxy.lease,
+        journal=observed.proxy.journal,
+        troubles=tuple([*([trouble] if trouble else []), *_troubles(observed, unfinished)]),
+    )
+
+
+def _place(observed: Observed, release: Release | None, slot: Slot | None) -> Place | None:
+    if release is None or slot is None:
+        return None
+    stack = [c for c in observed.stack(slot) if c.release == release.number]
+    serving = {n for n, s in release.services.items() if s.kind in (Kind.ROUTED, Kind.INTERNAL)}
+    record = observed.history.releases.get(release.number)
+    routes = observed.proxy.routes
+    return Place(
+        slot=slot,
+        release=release.number,
+        tag=release.tag,
+        at=release.at,
+        since=(routes.since if routes and slot is observed.live else "") or "",
+        running=sum(1 for c in stack if c.running and c.service in serving),
+        wanted=sum(s.replicas for n, s in release.services.items() if n in serving),
+        workers=sum(1 for c in stack if c.running and c.service in release.of_kind(Kind.WORKER)),
+        connections=sum(observed.proxy.connections.get(ip, 0) for c in stack for ip in c.addresses.values() if ip),
+        mark=record.mark if record else None,
+    )
+
+
+def _kept(observed: Observed) -> list[Kept]:
+    out: list[Kept] = []
+    for number in sorted({c.release for c in observed.kept()}, reverse=True):
+        release = observed.release(number)
+        record = observed.history.releases.get(number)
+        tag = release.tag if release else f"#{number}"
+        whole = release is not None and observed.kept_whole(release)
+        out.append(Kept(number, tag, whole, record.mark if record else None))
+    return out
+
+
+def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]:
+    out: list[Trouble] = []
+    live, slot = observed.live_release, observed.live
+    if live is not None and slot is not None and not observed.runs_whole(live, slot):
+        missing = _missing(observed, live, slot)
+        out.append(
+            Trouble(
+                "live.incomplete",
+                f"live {live.tag} lacks running containers: {', '.join(missing)}",
+                ("bg rollback", f"bg deploy {live.tag} --force    starts a whole new stack"),
+            )
+        )
+    if observed.proxy.journal != "ok" and observed.proxy_container is not None and observed.proxy.routes is not None:
+        out.append(
+            Trouble(
+                f"journal.{observed.proxy.journal}",
+                f"the journal is {observed.proxy.journal}: {observed.proxy.journal_detail}",
+                ("bg proxy repair", "bg rollback    works all the same"),
+            )
+        )
+    back = observed.proxy.back
+    if back is not None and observed.standby is None and back.live_release is not None and unfinished is None:
+        former = back.live_release
+        out.append(
+            Trouble(
+                "standby.incomplete",
+                f"the standby {former.tag} lacks running containers: "
+                f"{', '.join(_missing(observed, former, observed.idle))}; a rollback would be cold",
+                (f"bg rollback --to {former.tag}",),
+            )
+        )
+    if unfinished is not None and observed.proxy.lease is None:
+        out.append(
+            Trouble(
+                "operation.unfinished",
+                f"an operation was interrupted: {unfinished}, last step: {unfinished.last_step or 'none'}",
+                ("bg resume", "bg abort", "bg rollback"),
+            )
+        )
+    for container in observed.containers:
+        if container.role == "shared" and not container.running:
+            out.append(
+                Trouble(
+                    "shared.stopped",
+                    f"the shared service {container.service} is {container.state}",
+                    ("bg logs " + container.service,),
+                )
+            )
+        if container.health == "unhealthy":
+            out.append(
+                Trouble(
+                    "container.unhealthy",
+                    f"{container.name} is unhealthy by its own healthcheck",
+                    (f"bg logs {container.service}",),
+                )
+            )
+    for kept in _kept(observed):
+        if not kept.whole:
+            out.append(
+                Trouble(
+                    "kept.incomplete",
+                    f"kept release {kept.release} ({kept.tag}) is no longer whole: a cold rollback to it won't work",
+                    ("bg prune    removes what is of no use",),
+                )
+            )
+    return out
+
+
+def _missing(observed: Observed, release: Release, slot: Slot) -> list[str]:
+    there: dict[tuple[str, int], Container] = {
+        (c.service, c.replica): c for c in observed.stack(slot) if c.release == release.number
+    }
+    out: list[str] = []
+    for name, service in release.services.items():
+        if service.kind not in (Kind.ROUTED, Kind.INTERNAL):
+            continue
+        for replica in range(1, service.replicas + 1):
+            found = there.get((name, replica))
+            if found is None:
+                out.append(f"{name}-{replica} (gone)")
+            elif not found.running:
+                out.append(f"{name}-{replica} ({found.state})")
+    return out

@@ -1,0 +1,68 @@
+"""What several commands hand to the executor. Heavy imports happen when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bluegreen.app.site import Site
+from bluegreen.execution.proxyside import Render
+from bluegreen.model.containers import Container
+from bluegreen.model.errors import ProxyFailed
+from bluegreen.model.names import proxy_container
+from bluegreen.model.project import ProxySettings
+from bluegreen.model.release import Release, Routes
+from bluegreen.proxy.session import ProxySession
+
+PUBLIC_PORT = 8080
+PREVIEW_PORT = 8081
+MAX_WORKERS = 8
+
+
+def rendering(site: Site) -> Render:
+    """A renderer that imports Jinja when it is first used: a warm rollback never does."""
+    processors: list[int] = []
+
+    def render(routes: Routes, settings: ProxySettings) -> Mapping[str, str]:
+        from bluegreen.proxy.render import render as render_files
+
+        if not processors:
+            processors.append(settings.workers or min(MAX_WORKERS, site.engine.info().processors))
+        return render_files(routes, settings, processors[0])
+
+    return render
+
+
+def smoke_preview(site: Site, session: ProxySession, release: Release) -> Callable[[], tuple[str, str]]:
+    """The preview listener's address and token, asked for when a smoke command needs them."""
+
+    def preview() -> tuple[str, str]:
+        return preview_url(site), str(session.run([{"op": "preview"}])[0]["token"])
+
+    del release
+    return preview
+
+
+def preview_url(site: Site) -> str:
+    container = next((c for c in site.engine.containers(site.name) if c.name == proxy_container(site.name)), None)
+    published = published_port(container, PREVIEW_PORT)
+    if published is None:
+        raise ProxyFailed("proxy.no-preview", "the preview listener is not published", next=("bg proxy upgrade",))
+    return f"http://127.0.0.1:{published[1]}/"
+
+
+def public_url(container: Container | None, host: str) -> str | None:
+    """Where people reach the project; ``host`` is the engine's public name where it listens on all addresses."""
+    published = published_port(container, PUBLIC_PORT)
+    if published is None:
+        return None
+    address, port = published
+    name = host if address in ("", "0.0.0.0", "::") else address  # noqa: S104 - read, not bound
+    return f"http://{name}/" if port == 80 else f"http://{name}:{port}/"
+
+
+def published_port(container: Container | None, port: int) -> tuple[str, int] | None:
+    return next(((a, h) for a, h, c in container.ports if c == port), None) if container else None
+
+
+def seconds(site: Site, start: float) -> float:
+    return round(site.clock() - start, 3)

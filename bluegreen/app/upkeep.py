@@ -1,0 +1,174 @@
+"""`prune`, `drain`, `preview`, `proxy` and `down`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bluegreen.app.ground import proxy_image, start_proxy
+from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.tools import preview_url
+from bluegreen.model.errors import BluegreenError, ProxyFailed, Refused
+from bluegreen.model.history import Operation
+from bluegreen.model.names import log_volume, proxy_container, state_volume
+from bluegreen.model.observed import Observed
+from bluegreen.planning.down import plan_down, plan_end_connections
+from bluegreen.planning.retire import prune as plan_prune
+from bluegreen.planning.steps import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """``outcome``: done, nothing, planned. ``removed`` counts containers, images, networks, volumes."""
+
+    outcome: str
+    plan: tuple[Mapping[str, str], ...] = ()
+    connections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    url: str
+    token: str
+    tag: str | None  # what stands in the idle slot
+
+
+def prune(site: Site, keep: int | None, *, dry_run: bool = False) -> Upkeep:
+    """Remove kept releases beyond the newest ``keep`` (the live release's own setting where None)."""
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        need_ended(observed, but=lambda o: o.kind == "prune")
+        live = observed.live_release
+        count = keep if keep is not None else (live.keep if live else 5)
+        in_use = frozenset(c.release for c in observed.containers if c.slot is not None)
+        plan = Plan(tuple(plan_prune(observed, count, in_use)))
+        if dry_run:
+            return Upkeep("planned", tuple(describe(plan)))
+        name = operation_id("prune")
+        with lease(site, session, name) as epoch:
+            begin(session, epoch, Operation(id=name, kind="prune", by=site.by))
+            site.executor(session, epoch).run(plan)
+            end(session, epoch, name, "done")
+    return Upkeep("done" if len(plan.flat()) > 1 else "nothing", tuple(describe(plan)))
+
+
+def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
+    """Wait until the slot that lost its traffic has no connection left; ``now`` ends them.
+
+    Ending them restarts the standby's containers one by one: it is warm again a moment later.
+    """
+    with site.session() as session:
+        observed = site.observe(session, networks=False)
+        need_journal(observed)
+        if observed.live is None:
+            raise Refused("drain.nothing", "nothing is live, so nothing drains", next=("bg status",))
+        addresses = [ip for c in observed.stack(observed.idle) if c.running for ip in c.addresses.values() if ip]
+        open_now = sum(observed.proxy.connections.get(ip, 0) for ip in addresses)
+        if not open_now:
+            return Upkeep("nothing")
+        if not now:
+            answer = session.run([{"op": "drain", "addresses": addresses, "until": None, "seconds": seconds}])[0]
+            return Upkeep("done" if not answer.get("left") else "nothing", connections=int(answer.get("left", 0)))
+        need_ended(observed)
+        name = operation_id("drain")
+        with lease(site, session, name) as epoch:
+            begin(session, epoch, Operation(id=name, kind="drain", by=site.by))
+            site.executor(session, epoch).run(plan_end_connections(observed))
+            end(session, epoch, name, "done")
+    return Upkeep("done", connections=open_now)
+
+
+def preview(site: Site) -> Preview:
+    """Where the idle slot can be looked at, and the token that opens it."""
+    with site.session() as session:
+        observed = site.observe(session, networks=False)
+        token = str(session.run([{"op": "preview"}])[0]["token"])
+    idle = observed.candidate or observed.standby
+    return Preview(preview_url(site), token, idle.tag if idle else None)
+
+
+def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bool = False) -> Upkeep:
+    """Remove the project from the engine: everything that carries its label, the proxy and its state last.
+
+    Named volumes of the Compose file stay unless ``volumes``. Idempotent: run again, it removes what is left.
+    """
+    observed = Observed(
+        site.name,
+        tuple(site.engine.containers(site.name)),
+        networks=tuple(site.engine.networks()),
+    )
+    there = set(site.engine.volumes())
+    owned = [v for v in (state_volume(site.name), log_volume(site.name)) if v in there]
+    data = _data_volumes(site, observed) if volumes else []
+    refs = [
+        t
+        for i in site.engine.images(f"bluegreen/{site.name}/")
+        for t in i.tags
+        if t.startswith(f"bluegreen/{site.name}/")
+    ]
+    if images:
+        refs.extend(_built_tags(site, observed))
+    plan = plan_down(observed, [*data, *owned], sorted(set(refs)))
+    if dry_run:
+        return Upkeep("planned", tuple(describe(plan)))
+    if not plan.steps:
+        return Upkeep("nothing")
+    try:
+        with site.session() as session, lease(site, session, operation_id("down")) as epoch:
+            # From here on the proxy and with it the journal go: `down` again is the way to go on.
+            session.run([{"op": "append", "epoch": epoch, "events": [{"event": "note", "message": "down"}]}])
+    except ProxyFailed:
+        site.notice("the proxy is not running: taking down what is there")
+    site.executor(None, None).run(plan)
+    return Upkeep("done", tuple(describe(plan)))
+
+
+def upgrade_proxy(site: Site) -> Mapping[str, Any]:
+    """Replace the proxy's container by one of this version's image and settings. Announces and measures its gap."""
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        need_ended(observed)
+    image = proxy_image(site)
+    container = observed.proxy_container
+    name = proxy_container(site.name)
+    if container is None:
+        raise ProxyFailed("proxy.not-running", f"there is no {name}", next=("bg proxy start",))
+    site.notice("replacing the proxy: requests are refused for about half a second")
+    site.executor(None, None)
+    start = site.clock()
+    grace = 5.0
+    site.engine.stop(name, grace)
+    old = f"{name}-old"
+    site.engine.rename(name, old)
+    try:
+        start_proxy(site)
+    except BluegreenError:
+        if any(c.name == name for c in site.engine.containers(site.name)):
+            site.engine.remove(name)
+        site.engine.rename(old, name)
+        site.engine.start(name)
+        raise
+    gap = (site.clock() - start) * 1000
+    site.engine.remove(old)
+    return {"gap_ms": round(gap), "image": image}
+
+
+def _data_volumes(site: Site, observed: Observed) -> list[str]:
+    """Volumes that carry the project's label: those that bluegreen made for the Compose file."""
+    prefix = f"{site.name}_"
+    del observed
+    return sorted(v for v in site.engine.volumes() if v.startswith(prefix))
+
+
+def _built_tags(site: Site, observed: Observed) -> list[str]:
+    tags: list[str] = []
+    for image in {c.image for c in observed.containers if c.role in ("slot", "shared")}:
+        found = site.engine.image(image)
+        if found is not None:
+            tags.extend(t for t in found.tags if t.startswith(f"{site.name}-"))
+    for found in site.engine.images(f"{site.name}-"):
+        tags.extend(t for t in found.tags if t.startswith(f"{site.name}-"))
+    return tags
