@@ -57,7 +57,7 @@ lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 
 bench: engine images $(installed) ## measure rollback, status, deploy and start-up against floors
 	@scripts/engine plugins
-	@$(with_bases) $(VENV)/bin/python -m benchmarks $(ARGS)
+	@$(with_bases) $(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 dist: $(installed) ## the wheel, in dist/
 	@$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
