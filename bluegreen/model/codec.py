@@ -61,7 +61,7 @@ def _decode(kind: Any, data: Any) -> Any:  # noqa: C901 - one branch a type cons
         return tuple(_decode(a, item) for a, item in zip(args, data, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         key, value = get_args(kind)
-        return {_decode(key, k): _decode(value, v) for k, v in data.items()}
+        return {int(k) if key is int else _decode(key, k): _decode(value, v) for k, v in data.items()}
     if origin is not None:  # Literal
         return data
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
@@ -70,8 +70,6 @@ def _decode(kind: Any, data: Any) -> Any:  # noqa: C901 - one branch a type cons
         return kind(**present)
     if issubclass(kind, Enum):
         return kind(data)
-    if kind is int and isinstance(data, str):  # JSON object keys
-        return int(data)
     if kind is float and isinstance(data, int):
         return float(data)
     if not isinstance(data, kind):

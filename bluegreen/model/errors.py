@@ -113,7 +113,19 @@ class JournalLost(ProxyFailed):
 
 
 class BuildFailed(BluegreenError):
-    """An image could not be built."""
+    """An image could not be built. ``log`` has the last lines of the step that failed."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        where: str | None = None,
+        next: tuple[str, ...] = (),
+        log: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(code, message, where=where, next=next)
+        self.log = log
 
 
 class Unhealthy(BluegreenError):

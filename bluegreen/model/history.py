@@ -201,7 +201,11 @@ def _end(state: History, event: Mapping[str, Any]) -> History:
 
 def _update(state: History, number: int, **changes: Any) -> History:
     record = state.releases.get(number) or ReleaseRecord(number=number, tag=f"#{number}")
-    return replace(state, releases={**state.releases, number: replace(record, **changes)})
+    return replace(
+        state,
+        releases={**state.releases, number: replace(record, **changes)},
+        last_number=max(state.last_number, number),
+    )
 
 
 _CHANGES = {
