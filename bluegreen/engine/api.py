@@ -89,7 +89,13 @@ class Api:
         """
         with edge(what, str(self.address)):
             response = self._client.request(
-                method, self._base + path, params=params, json=body, data=data, timeout=timeout, stream=stream,
+                method,
+                self._base + path,
+                params=params,
+                json=body,
+                data=data,
+                timeout=timeout,
+                stream=stream,
                 headers=dict(headers or {}),
             )
             if response.status_code < 400 or response.status_code in allow:
@@ -122,8 +128,9 @@ class Api:
 
         address = self.address
         shell_out = address.scheme == "ssh"
-        client = APIClient(address.url, version=version, tls=_tls(address), timeout=int(TIMEOUT),
-                           use_ssh_client=shell_out)
+        client = APIClient(
+            address.url, version=version, tls=_tls(address), timeout=int(TIMEOUT), use_ssh_client=shell_out
+        )
         # Requests' own idea of proxies from the environment would send tcp:// engines through them.
         client.trust_env = False
         return client
@@ -136,7 +143,8 @@ class Api:
                 "engine.unreachable",
                 f"what answers at {self.address} (from {self.address.origin}) is no Docker engine that can be used: "
                 f"{detail}",
-                next=("export DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=...", "bg doctor") if "TLS" in detail
+                next=("export DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=...", "bg doctor")
+                if "TLS" in detail
                 else ("bg doctor",),
             )
         offered = (int(named[1]), int(named[2]))

@@ -73,11 +73,13 @@ def _of_context(directory: Path, name: str, origin: str) -> Address:
     endpoint = (meta.get("Endpoints") or {}).get("docker") or {}
     if not endpoint.get("Host"):
         raise EngineUnreachable(
-            "engine.no-context", f"the docker context {name!r} (from {origin}) does not exist or names no engine",
+            "engine.no-context",
+            f"the docker context {name!r} (from {origin}) does not exist or names no engine",
             next=("docker context ls", "docker context use default"),
         )
     return Address(
-        str(endpoint["Host"]), f"the docker context {name!r} ({origin})",
+        str(endpoint["Host"]),
+        f"the docker context {name!r} ({origin})",
         _material(directory / "contexts" / "tls" / digest / "docker"),
         verify=not endpoint.get("SkipTLSVerify", False),
     )
@@ -125,5 +127,7 @@ def _unreachable(address: Address, error: EngineUnreachable) -> EngineUnreachabl
     elif isinstance(cause, ConnectionRefusedError):
         why = "connection refused"
     return EngineUnreachable(
-        error.code, f"no Docker engine answers at {place}: {why}", next=steps,
+        error.code,
+        f"no Docker engine answers at {place}: {why}",
+        next=steps,
     )

@@ -15,6 +15,7 @@ from bluegreen.engine import bodies, observed
 from bluegreen.engine.api import TIMEOUT, Api, path
 from bluegreen.engine.errors import edge
 from bluegreen.engine.protocol import BuildRequest, Progress
+from bluegreen.engine.refs import split_ref
 from bluegreen.engine.stream import ExecStream, cannot_start
 from bluegreen.model import labels
 from bluegreen.model.containers import (
@@ -86,16 +87,30 @@ class DockerEngine:
         found = self._api.get("/volumes", what="listing volumes")
         return sorted(item["Name"] for item in found.get("Volumes") or [])
 
-    def logs(self, name: str, *, tail: int | None = None, since: str | None = None, follow: bool = False,
-             timestamps: bool = False) -> Iterator[bytes]:
+    def logs(
+        self,
+        name: str,
+        *,
+        tail: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
         from bluegreen.engine.logs import lines, unix_time
 
         tty = bool(self._inspect(name)["Config"].get("Tty"))
         what = f"reading the log of {name}"
         response = self._api.call(
-            "GET", path("/containers/{}/logs", name), what=what, timeout=None if follow else TIMEOUT, stream=True,
+            "GET",
+            path("/containers/{}/logs", name),
+            what=what,
+            timeout=None if follow else TIMEOUT,
+            stream=True,
             params={
-                "stdout": 1, "stderr": 1, "follow": int(follow), "timestamps": int(timestamps),
+                "stdout": 1,
+                "stderr": 1,
+                "follow": int(follow),
+                "timestamps": int(timestamps),
                 "tail": "all" if tail is None else tail,
                 **({"since": unix_time(since)} if since else {}),
             },
@@ -143,29 +158,50 @@ class DockerEngine:
 
     def stop(self, name: str, grace: float) -> None:
         seconds = max(0, math.ceil(grace))
-        self._api.call("POST", path("/containers/{}/stop", name), what=f"stopping {name}", params={"t": seconds},
-                       timeout=seconds + TIMEOUT)
+        self._api.call(
+            "POST",
+            path("/containers/{}/stop", name),
+            what=f"stopping {name}",
+            params={"t": seconds},
+            timeout=seconds + TIMEOUT,
+        )
 
     def set_restart(self, name: str, policy: str) -> None:
-        self._api.call("POST", path("/containers/{}/update", name), what=f"changing the restart policy of {name}",
-                       body={"RestartPolicy": bodies.restart_policy(policy)})
+        self._api.call(
+            "POST",
+            path("/containers/{}/update", name),
+            what=f"changing the restart policy of {name}",
+            body={"RestartPolicy": bodies.restart_policy(policy)},
+        )
 
     def rename(self, name: str, new: str) -> None:
-        self._api.call("POST", path("/containers/{}/rename", name), what=f"renaming {name} to {new}",
-                       params={"name": new})
+        self._api.call(
+            "POST", path("/containers/{}/rename", name), what=f"renaming {name} to {new}", params={"name": new}
+        )
 
     def remove(self, name: str) -> None:
-        answer = self._api.call("DELETE", path("/containers/{}", name), what=f"removing {name}",
-                                params={"force": 1, "v": 1}, allow=(404, 409))
+        answer = self._api.call(
+            "DELETE",
+            path("/containers/{}", name),
+            what=f"removing {name}",
+            params={"force": 1, "v": 1},
+            allow=(404, 409),
+        )
         if answer.status_code == 409:
             # Somebody else's removal is under way, or one of ours that a crash interrupted.
-            self._api.call("POST", path("/containers/{}/wait", name), what=f"removing {name}",
-                           params={"condition": "removed"}, allow=(404,))
+            self._api.call(
+                "POST",
+                path("/containers/{}/wait", name),
+                what=f"removing {name}",
+                params={"condition": "removed"},
+                allow=(404,),
+            )
 
     def wait(self, name: str, timeout: float) -> int:
         try:
-            answer = self._api.call("POST", path("/containers/{}/wait", name), what=f"waiting for {name} to end",
-                                    timeout=timeout)
+            answer = self._api.call(
+                "POST", path("/containers/{}/wait", name), what=f"waiting for {name} to end", timeout=timeout
+            )
             return int(answer.json()["StatusCode"])
         except EngineUnreachable as error:
             if error.code != "engine.timeout":
@@ -175,12 +211,18 @@ class DockerEngine:
     def exec_stream(self, name: str, argv: Sequence[str]) -> ExecStream:
         what = f"running {argv[0]} in {name}"
         answer = self._api.call(
-            "POST", path("/containers/{}/exec", name), what=what,
+            "POST",
+            path("/containers/{}/exec", name),
+            what=what,
             body={"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": False, "Cmd": list(argv)},
         )
         response = self._api.call(
-            "POST", path("/exec/{}/start", answer.json()["Id"]), what=what, body={"Detach": False, "Tty": False},
-            headers={"Connection": "Upgrade", "Upgrade": "tcp"}, stream=True,
+            "POST",
+            path("/exec/{}/start", answer.json()["Id"]),
+            what=what,
+            body={"Detach": False, "Tty": False},
+            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+            stream=True,
         )
         with edge(what, str(self._api.address)):
             return ExecStream(response, what)
@@ -204,7 +246,9 @@ class DockerEngine:
         attachment = Attachment(network, ip, tuple(aliases))
         try:
             self._api.call(
-                "POST", path("/networks/{}/connect", network), what=f"connecting {container} to {network}",
+                "POST",
+                path("/networks/{}/connect", network),
+                what=f"connecting {container} to {network}",
                 body={"Container": container, "EndpointConfig": bodies.endpoint(attachment)},
             )
         except NotFound:
@@ -228,8 +272,11 @@ class DockerEngine:
         if volume.external:
             self._api.get(path("/volumes/{}", volume.name), what=f"looking for the external volume {volume.name}")
             return
-        body: dict[str, Any] = {"Name": volume.name, "DriverOpts": dict(volume.options),
-                                "Labels": {**volume.labels, **labels}}
+        body: dict[str, Any] = {
+            "Name": volume.name,
+            "DriverOpts": dict(volume.options),
+            "Labels": {**volume.labels, **labels},
+        }
         if volume.driver:
             body["Driver"] = volume.driver
         self._api.call("POST", "/volumes/create", what=f"creating the volume {volume.name}", body=body)
@@ -253,8 +300,9 @@ class DockerEngine:
 
     def tag(self, image: str, ref: str) -> None:
         name, tag = split_ref(ref)
-        self._api.call("POST", path("/images/{}/tag", image), what=f"tagging {image} as {ref}",
-                       params={"repo": name, "tag": tag})
+        self._api.call(
+            "POST", path("/images/{}/tag", image), what=f"tagging {image} as {ref}", params={"repo": name, "tag": tag}
+        )
 
     def remove_image(self, ref: str) -> bool:
         answer = self._api.call("DELETE", path("/images/{}", ref), what=f"removing the image {ref}", allow=(404, 409))
@@ -273,12 +321,14 @@ class DockerEngine:
         return found
 
     def _archive(self, name: str, file: str) -> bytes:
-        answer = self._api.call("GET", path("/containers/{}/archive", name), what=f"copying {file} from {name}",
-                                params={"path": file})
+        answer = self._api.call(
+            "GET", path("/containers/{}/archive", name), what=f"copying {file} from {name}", params={"path": file}
+        )
         return answer.content
 
-    def _make(self, name: str, body: dict[str, Any], own: Mapping[str, str], networks: tuple[Attachment, ...],
-              members: Any) -> str:
+    def _make(
+        self, name: str, body: dict[str, Any], own: Mapping[str, str], networks: tuple[Attachment, ...], members: Any
+    ) -> str:
         """Create and complete. ``members`` is called for the files' archive members."""
         what = f"creating {name}"
         try:
@@ -297,7 +347,8 @@ class DockerEngine:
                 raise EngineConflict(
                     "engine.name-held",
                     f"{what}: a container of this name exists and is another one (it differs in "
-                    f"{', '.join(different)})", next=(f"docker inspect {name}",),
+                    f"{', '.join(different)})",
+                    next=(f"docker inspect {name}",),
                 ) from error
             self._attach(existing, networks)
         self._put_files(name, body, members())
@@ -309,8 +360,13 @@ class DockerEngine:
         from bluegreen.engine import files
 
         for directory, archive in files.archives(found, bodies.mount_points(body)).items():
-            self._api.call("PUT", path("/containers/{}/archive", name), what=f"putting files into {name}",
-                           params={"path": directory}, data=archive)
+            self._api.call(
+                "PUT",
+                path("/containers/{}/archive", name),
+                what=f"putting files into {name}",
+                params={"path": directory},
+                data=archive,
+            )
 
     def _attach(self, existing: Mapping[str, Any], networks: tuple[Attachment, ...]) -> None:
         """Make an existing container a member of these networks, at these addresses."""
@@ -322,17 +378,24 @@ class DockerEngine:
                 fixed = (end.get("IPAMConfig") or {}).get("IPv4Address") or None
                 if wanted.ip is None or wanted.ip in (fixed, end.get("IPAddress")):
                     continue
-                self._api.call("POST", path("/networks/{}/disconnect", wanted.network),
-                               what=f"disconnecting {name} from {wanted.network}", body={"Container": name})
+                self._api.call(
+                    "POST",
+                    path("/networks/{}/disconnect", wanted.network),
+                    what=f"disconnecting {name} from {wanted.network}",
+                    body={"Container": name},
+                )
             self.connect(wanted.network, name, wanted.ip, wanted.aliases)
 
     def _start_failed(self, name: str, error: EngineFailed) -> EngineFailed:
         message = error.problem.message
         if re.search(r"OCI runtime create failed|failed to create task|unable to start container process", message):
             return cannot_start(message, f"starting {name}")
-        held = re.search(r":(\d+)(?::[^ ]*)? failed: port is already allocated|"
-                         r":(\d+)(?:/tcp)?: (?:bind: )?address already in use|"
-                         r":(\d+):[\d.\[\]:a-f]+:\d+/tcp: address already in use", message)
+        held = re.search(
+            r":(\d+)(?::[^ ]*)? failed: port is already allocated|"
+            r":(\d+)(?:/tcp)?: (?:bind: )?address already in use|"
+            r":(\d+):[\d.\[\]:a-f]+:\d+/tcp: address already in use",
+            message,
+        )
         if held:
             return self._port_held(name, int(next(filter(None, held.groups()))))
         if "address already in use" in message.lower():
@@ -362,9 +425,3 @@ class DockerEngine:
         holders = [c.name for c in self._list({"network": [network]}) if c.addresses.get(network) == ip]
         who = ", ".join(holders) or "something else"
         return EngineConflict("engine.address-held", f"the address {ip} in the network {network} is held by {who}")
-
-
-def split_ref(ref: str) -> tuple[str, str]:
-    """Name and tag of an image reference; ``latest`` where it has none."""
-    name, colon, tag = ref.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (ref, "latest")

@@ -41,12 +41,14 @@ def translate(error: Exception, what: str, address: str) -> BluegreenError | Non
         return refusal(error.response.status_code, str(error.explanation or error), what)
     if isinstance(error, (Timeout, ReadTimeoutError, TimeoutError)) or isinstance(cause_of(error), TimeoutError):
         return EngineUnreachable(
-            "engine.timeout", f"{what}: the engine at {address} did not answer in time",
+            "engine.timeout",
+            f"{what}: the engine at {address} did not answer in time",
             next=("bg doctor",),
         )
     if isinstance(error, (OSError, RequestException, HTTPError, DockerException)) or _is_http(error):
         return EngineUnreachable(
-            "engine.unreachable", f"{what}: no answer from the engine at {address}: {reason(error)}",
+            "engine.unreachable",
+            f"{what}: no answer from the engine at {address}: {reason(error)}",
             next=("bg doctor",),
         )
     return None
@@ -57,7 +59,9 @@ def refusal(status: int, message: str, what: str, where: str | None = None) -> E
     message = message.strip()
     if "no space left on device" in message:
         return EngineFailed(
-            "engine.disk-full", f"{what}: the engine's disk is full ({message})", where=where,
+            "engine.disk-full",
+            f"{what}: the engine's disk is full ({message})",
+            where=where,
             next=("docker system df", "bg prune", "bg doctor"),
         )
     if status == 404 and (missing := re.search(r"No such image: (\S+)", message)):

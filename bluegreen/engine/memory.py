@@ -25,6 +25,7 @@ from bluegreen.engine.memory_state import (
     files_label,
 )
 from bluegreen.engine.protocol import BuildRequest, Progress, Stream
+from bluegreen.engine.refs import full_ref
 from bluegreen.model import labels as names
 from bluegreen.model.containers import (
     Attachment,
@@ -78,8 +79,18 @@ class MemoryEngine:
         """Host ports that processes outside of the engine hold, with their names."""
         self.before_call: Hook = lambda _method, _args: None
         self.after_call: Hook = lambda _method, _args: None
-        self.information = EngineInfo("28.5.0", "1.41", "memory", 2, 8 << 30, "/var/lib/docker", "overlay2", True,
-                                      "unix:///var/run/docker.sock", "localhost")
+        self.information = EngineInfo(
+            "28.5.0",
+            "1.41",
+            "memory",
+            2,
+            8 << 30,
+            "/var/lib/docker",
+            "overlay2",
+            True,
+            "unix:///var/run/docker.sock",
+            "localhost",
+        )
         self._containers: dict[str, MemoryContainer] = {}
         self._networks: dict[str, MemoryNetwork] = {}
         self._volumes: dict[str, dict[str, Any]] = {}
@@ -105,8 +116,9 @@ class MemoryEngine:
         chosen: Match = (lambda _c, argv: text in " ".join(argv)) if isinstance(text, str) else text
         self._handlers.insert(0, (chosen, handler))
 
-    def fetch(self, ip: str, port: int, method: str = "GET", path: str = "/",
-              headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+    def fetch(
+        self, ip: str, port: int, method: str = "GET", path: str = "/", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """What a container on the same network gets from this address. Raises `Refused`, or TimeoutError
         where it hangs."""
         del method, headers
@@ -168,12 +180,18 @@ class MemoryEngine:
         return [c for c in self._listed() if names.PROJECT in c.labels and project in (None, c.project)]
 
     def foreign_containers(self, compose_project: str) -> list[Container]:
-        return [c for c in self._listed()
-                if c.labels.get(names.COMPOSE_PROJECT) == compose_project and names.PROJECT not in c.labels]
+        return [
+            c
+            for c in self._listed()
+            if c.labels.get(names.COMPOSE_PROJECT) == compose_project and names.PROJECT not in c.labels
+        ]
 
     def container(self, name: str) -> ContainerDetails:
         with self._lock:
-            return self._find(name).details()
+            found = self._find(name)
+            if found.state == "restarting":
+                found.restarts += 1  # a look takes time, in which the engine has tried once more
+            return found.details()
 
     def image(self, ref: str) -> Image | None:
         with self._lock:
@@ -193,8 +211,15 @@ class MemoryEngine:
         with self._lock:
             return sorted(self._volumes)
 
-    def logs(self, name: str, *, tail: int | None = None, since: str | None = None, follow: bool = False,
-             timestamps: bool = False) -> Iterator[bytes]:
+    def logs(
+        self,
+        name: str,
+        *,
+        tail: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
         del since, follow  # no clock here, and nothing more will come
         with self._lock:
             found = self._find(name)
@@ -360,7 +385,7 @@ class MemoryEngine:
         by_id = ref == found.id
         if len(found.view.tags) > 1:
             if not by_id:
-                found.untagged(_full(ref))
+                found.untagged(full_ref(ref))
             return not by_id
         if any(c.image == found.id for c in self._containers.values()):
             return False
@@ -382,35 +407,51 @@ class MemoryEngine:
         return found
 
     def _image(self, ref: str) -> MemoryImage | None:
-        return self._images.get(ref) or next((i for i in self._images.values() if _full(ref) in i.view.tags), None)
+        return self._images.get(ref) or next((i for i in self._images.values() if full_ref(ref) in i.view.tags), None)
 
     def _store(self, image: Image, ref: str) -> None:
         for other in self._images.values():
-            other.untagged(_full(ref))
+            other.untagged(full_ref(ref))
         stored = self._images.setdefault(image.id, MemoryImage(replace(image, tags=())))
-        stored.tagged(_full(ref))
+        stored.tagged(full_ref(ref))
 
     def _identity(self, kind: str) -> str:
         self._count += 1
         return _digest(kind, str(self._count)).removeprefix("sha256:")
 
-    def _make(self, spec: ContainerSpec | CloneSpec, image: str, body: Mapping[str, Any], labels: dict[str, str],
-              files: Mapping[str, File]) -> str:
+    def _make(
+        self,
+        spec: ContainerSpec | CloneSpec,
+        image: str,
+        body: Mapping[str, Any],
+        labels: dict[str, str],
+        files: Mapping[str, File],
+    ) -> str:
         found = self._containers.get(spec.name)
         if found is None:
             on_engine = self._image(image)
             if on_engine is None:
                 raise NotFound("engine.no-image", f"creating {spec.name}: the image {image} is not on the engine")
-            found = MemoryContainer(self._identity("container"), spec.name, on_engine.id, body,
-                                    {**on_engine.view.labels, **labels}, spec.restart, Behaviour())
+            found = MemoryContainer(
+                self._identity("container"),
+                spec.name,
+                on_engine.id,
+                body,
+                {**on_engine.view.labels, **labels},
+                spec.restart,
+                Behaviour(),
+            )
             self._containers[spec.name] = found
             for volume in found.named_volumes:
                 self._volumes.setdefault(volume, {})
             found.anonymous = [self._identity("volume") for _ in found.anonymous_mounts]
             self._volumes.update({volume: {} for volume in found.anonymous})
         elif different := differing(found.labels, spec.labels):
-            raise EngineConflict("engine.name-held", f"creating {spec.name}: a container of this name exists and is "
-                                                     f"another one (it differs in {', '.join(different)})")
+            raise EngineConflict(
+                "engine.name-held",
+                f"creating {spec.name}: a container of this name exists and is "
+                f"another one (it differs in {', '.join(different)})",
+            )
         for attachment in spec.networks:
             self._attach(found, attachment)
         found.files.update(files)
@@ -428,8 +469,9 @@ class MemoryEngine:
         container.networks[wanted.network] = wanted
 
     def _taken(self, network: str, but: MemoryContainer) -> dict[str, str]:
-        return {c.addresses[network]: c.name for c in self._containers.values()
-                if network in c.addresses and c is not but}
+        return {
+            c.addresses[network]: c.name for c in self._containers.values() if network in c.addresses and c is not but
+        }
 
     def _run(self, container: MemoryContainer) -> None:
         """Start the process and let it do what its behaviour says it does at once."""
@@ -484,10 +526,6 @@ def _revives(container: MemoryContainer, code: int) -> bool:
     if container.stopped_by_user:
         return False
     return word in ("always", "unless-stopped") or (word == "on-failure" and code != 0)
-
-
-def _full(ref: str) -> str:
-    return ref if ":" in ref.rpartition("/")[2] else f"{ref}:latest"
 
 
 def _digest(*parts: str) -> str:

@@ -75,16 +75,26 @@ class MemoryContainer:
             "restarting": f"Restarting ({self.exit_code})",
         }.get(self.state, self.state.capitalize())
         return Container(
-            id=self.id, name=self.name, image=self.image, state=self.state, labels=dict(self.labels),
+            id=self.id,
+            name=self.name,
+            image=self.image,
+            state=self.state,
+            labels=dict(self.labels),
             addresses={name: self.addresses.get(name, "") for name in self.networks},
-            health=health, exit_code=self.exit_code if self.state == "exited" else None, status=status,
+            health=health,
+            exit_code=self.exit_code if self.state == "exited" else None,
+            status=status,
             ports=self.ports,
         )
 
     def details(self) -> ContainerDetails:
         return ContainerDetails(
-            container=self.listed(), oom_killed=self.oom, error=self.error, restarts=self.restarts,
-            restart_policy=bodies.restart_word(bodies.restart_policy(self.restart)), started_at=self.started_at,
+            container=self.listed(),
+            oom_killed=self.oom,
+            error=self.error,
+            restarts=self.restarts,
+            restart_policy=bodies.restart_word(bodies.restart_policy(self.restart)),
+            started_at=self.started_at,
             memory_limit=int((self.body.get("HostConfig") or {}).get("Memory") or 0),
             mounts=(*self.named_volumes, *self.anonymous),
         )
@@ -113,8 +123,11 @@ class MemoryNetwork:
             next(hosts)  # the gateway's
             return next(str(ip) for ip in hosts if str(ip) not in taken)
         if not self.configured:
-            raise EngineFailed("engine.failed", f"the network {self.name} has no subnet of its own configuration, so "
-                                                f"the address {wanted} can't be asked for")
+            raise EngineFailed(
+                "engine.failed",
+                f"the network {self.name} has no subnet of its own configuration, so "
+                f"the address {wanted} can't be asked for",
+            )
         if ipaddress.IPv4Address(wanted) not in self.subnet:
             raise EngineFailed("engine.failed", f"the address {wanted} does not belong to the network {self.name}")
         if wanted in taken:

@@ -30,11 +30,15 @@ def listed(item: Mapping[str, Any]) -> Container:
         health=health[1].removeprefix("health: ") if health else None,
         exit_code=int(exited[1]) if exited else None,
         status=status,
-        ports=tuple(sorted({
-            (port.get("IP") or "", port["PublicPort"], port["PrivatePort"])
-            for port in item.get("Ports") or []
-            if port.get("PublicPort") and port.get("Type", "tcp") == "tcp"
-        })),
+        ports=tuple(
+            sorted(
+                {
+                    (port.get("IP") or "", port["PublicPort"], port["PrivatePort"])
+                    for port in item.get("Ports") or []
+                    if port.get("PublicPort") and port.get("Type", "tcp") == "tcp"
+                }
+            )
+        ),
     )
 
 
@@ -79,9 +83,11 @@ def image_of(item: Mapping[str, Any]) -> Image:
         labels=config.get("Labels") or {},
         created=item.get("Created") or "",
         size=item.get("Size") or 0,
-        exposed=tuple(sorted(
-            int(port.partition("/")[0]) for port in config.get("ExposedPorts") or {} if not port.endswith("/udp")
-        )),
+        exposed=tuple(
+            sorted(
+                int(port.partition("/")[0]) for port in config.get("ExposedPorts") or {} if not port.endswith("/udp")
+            )
+        ),
         healthcheck=bool(test) and test != ["NONE"],
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 from bluegreen.model.containers import (
@@ -49,6 +50,7 @@ class BuildRequest:
     build: Build
     tags: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    stop: Event | None = None  # once set, the build ends soon with `BuildFailed`, code ``build.stopped``
 
 
 Progress = Callable[[str], None]
@@ -74,7 +76,7 @@ class Engine(Protocol):
         """The image by name, tag or id; None where it is not on the engine."""
 
     def images(self, prefix: str) -> list[Image]:
-        """Images with a tag that starts with ``prefix``."""
+        """Images with a tag that starts with ``prefix``; their ports and health checks only `image` tells."""
 
     def networks(self) -> list[NetworkInfo]:
         """All networks of the engine."""
@@ -82,8 +84,15 @@ class Engine(Protocol):
     def volumes(self) -> list[str]:
         """Names of all volumes of the engine."""
 
-    def logs(self, name: str, *, tail: int | None = None, since: str | None = None, follow: bool = False,
-             timestamps: bool = False) -> Iterator[bytes]:
+    def logs(
+        self,
+        name: str,
+        *,
+        tail: int | None = None,
+        since: str | None = None,
+        follow: bool = False,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
         """Lines of a container's output, both streams in order. ``since`` is RFC 3339."""
 
     def port_holder(self, port: int) -> Container | None:

@@ -6,7 +6,7 @@ import os
 import select
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,8 +45,9 @@ class ExecStream:
         try:
             self._pipe.write(line)
         except (OSError, ValueError) as error:
-            raise EngineFailed("engine.stream", f"{self._what}: it has ended: {self._last_words(reason(error))}"
-                               ) from error
+            raise EngineFailed(
+                "engine.stream", f"{self._what}: it has ended: {self._last_words(reason(error))}"
+            ) from error
 
     def receive(self, timeout: float | None = None) -> bytes:
         while not self._lines:
@@ -68,8 +69,10 @@ class ExecStream:
         try:
             data = self._pipe.read(timeout)
         except TimeoutError as error:
-            raise EngineFailed("engine.timeout", f"{self._what}: no answer within {timeout:g} s"
-                               if timeout is not None else f"{self._what}: no answer") from error
+            raise EngineFailed(
+                "engine.timeout",
+                f"{self._what}: no answer within {timeout:g} s" if timeout is not None else f"{self._what}: no answer",
+            ) from error
         except (OSError, ValueError) as error:
             # A connection that breaks is an end too; what it was in the middle of shows at the caller's.
             self._errors += f"connection lost: {reason(error)}".encode()
@@ -130,6 +133,20 @@ def cannot_start(message: str, what: str) -> EngineFailed:
     else:
         why = text.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
     return EngineFailed("engine.cannot-start", f"{what}: {why}", next=("correct the command in the Compose file",))
+
+
+def cut(responses: Iterable[Response]) -> None:
+    """End these connections under their readers, from any thread."""
+    import socket
+
+    for response in responses:
+        with suppress(Exception):  # one that has ended has nothing left to cut
+            raw: Any = response.raw
+            reader = raw._fp.fp
+            if hasattr(reader, "channel"):
+                reader.channel.proc.terminate()
+            else:
+                reader.raw._sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Pipe(Protocol):
