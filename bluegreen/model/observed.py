@@ -104,7 +104,11 @@ class Observed:
 
     def kept_whole(self, release: Release) -> bool:
         """Whether a cold rollback finds every container it needs to recreate."""
-        there = {(c.service, c.replica) for c in self.containers if c.release == release.number and (c.kept or c.slot)}
+        there = {
+            (c.service, c.replica)
+            for c in self.containers
+            if c.release == release.number and (c.kept or c.slot is self.idle)
+        }
         return all(
             (name, replica) in there
             for name, service in release.services.items()

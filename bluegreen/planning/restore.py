@@ -9,7 +9,7 @@ from bluegreen.model.release import Release
 from bluegreen.planning import traffic
 from bluegreen.planning.place import from_kept, place, stack_of
 from bluegreen.planning.retire import together, workers
-from bluegreen.planning.steps import Plan, RemoveContainer, SaveLogs, Step, Together
+from bluegreen.planning.steps import DropBack, Plan, RemoveContainer, SaveLogs, Step, Together
 
 
 def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: int | None, folder: str) -> Plan:
@@ -22,6 +22,9 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
     steps: list[Step | Together] = []
     notices: list[str] = []
     leaving = [c for c in observed.stack(slot) if c.release != standby]
+    way_back = observed.proxy.back.live_release if observed.proxy.back else None
+    if way_back is not None and way_back.number != standby:
+        steps.append(DropBack(slot=slot, cause="what it leads to is going"))
     if leaving:
         steps.append(SaveLogs(names=tuple(c.name for c in leaving), folder=folder, cause="for bg why and bg logs"))
         steps.extend(together([RemoveContainer(name=c.name, cause=_cause(release, c.release)) for c in leaving]))

@@ -60,7 +60,7 @@ def test_fields_of_a_later_version_are_passed_over(value: Routes) -> None:
 
 @pytest.mark.parametrize("data", [None, [], {"number": "one"}, {"number": 1}, {"number": 1, "tag": 2}])
 def test_what_does_not_fit_is_a_value_error(data: object) -> None:
-    with pytest.raises(ValueError, match="Release|expected"):
+    with pytest.raises(ValueError, match=r"Release|expected"):
         decode(Release, data)
 
 
