@@ -1,0 +1,116 @@
+"""The journal: one JSON object a line, appended and synced, never rewritten."""
+
+from __future__ import annotations
+
+import os
+
+from .jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .files import Files
+
+SCHEMA = 1
+NAME = "journal.jsonl"
+BLOCK = 1 << 16
+
+
+class Journal:
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def exists(self) -> bool:
+        return self._files.exists(NAME)
+
+    def append(self, events: list[dict[str, Any]]) -> None:
+        """All of them or none, durable on return."""
+        self._files.append(NAME, "".join(dumps(event) + "\n" for event in events))
+
+    def begin_anew(self, now: str) -> str | None:
+        """Put a journal aside that can't be read any more, under the name answered, and start an empty one."""
+        kept = f"journal.until-{now.replace(':', '')}.jsonl" if self.exists() else None
+        if kept is not None:
+            self._files.rename(NAME, kept)
+        self._files.append(NAME, "")
+        return kept
+
+    def read(self, *, history: bool) -> tuple[str, str, list[dict[str, Any]]]:
+        """State, detail and events: all, or those from the last ``end`` event on.
+
+        The state is ``ok``, ``missing``, ``corrupt`` (the detail names the line) or ``schema``. A torn last line is
+        no event. Without ``history`` the file is read from its end, and only as far as needed.
+        """
+        try:
+            handle = os.open(self._files.path(NAME), os.O_RDONLY)
+        except FileNotFoundError:
+            return "missing", "", []
+        try:
+            return _read_all(handle) if history else _read_tail(handle)
+        finally:
+            os.close(handle)
+
+
+def _read_all(handle: int) -> tuple[str, str, list[dict[str, Any]]]:
+    lines = _pread(handle, 0, os.lseek(handle, 0, os.SEEK_END)).split(b"\n")
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline is torn, or nothing
+        event, state, detail = _parse(line)
+        if event is None:
+            return state, f"line {number}: {detail}", events
+        events.append(event)
+    return "ok", "", events
+
+
+def _read_tail(handle: int) -> tuple[str, str, list[dict[str, Any]]]:
+    start = os.lseek(handle, 0, os.SEEK_END)
+    rest = b""
+    torn = True
+    events: list[dict[str, Any]] = []  # newest first
+    while start or rest:
+        step = min(BLOCK, start)
+        start -= step
+        lines = (_pread(handle, start, start + step) + rest).split(b"\n")
+        rest = lines.pop(0) if start else b""  # its beginning is in the block before
+        if torn and lines:
+            lines.pop()
+            torn = False
+        for index in range(len(lines) - 1, -1, -1):
+            event, state, detail = _parse(lines[index])
+            if event is None:
+                newlines_before = _count_newlines(handle, start) + (1 if start else 0) + index
+                return state, f"line {newlines_before + 1}: {detail}", events[::-1]
+            events.append(event)
+            if event.get("event") == "end":
+                return "ok", "", events[::-1]
+        if not start:
+            break
+    return "ok", "", events[::-1]
+
+
+def _parse(line: bytes) -> tuple[dict[str, Any] | None, str, str]:
+    try:
+        event = loads(line.decode())
+    except ValueError as error:
+        return None, "corrupt", f"{error} in {line[:60]!r}"
+    if not isinstance(event, dict) or not isinstance(event.get("v"), int):
+        return None, "corrupt", f"no event: {line[:60]!r}"
+    if event["v"] != SCHEMA:
+        return None, "schema", f"schema {event['v']}, where this agent knows {SCHEMA}"
+    return event, "", ""
+
+
+def _pread(handle: int, start: int, end: int) -> bytes:
+    parts = []
+    while start < end:
+        part = os.pread(handle, min(end - start, 1 << 24), start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
+
+
+def _count_newlines(handle: int, end: int) -> int:
+    return sum(_pread(handle, at, min(at + (1 << 20), end)).count(b"\n") for at in range(0, end, 1 << 20))

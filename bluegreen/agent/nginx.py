@@ -1,0 +1,188 @@
+"""nginx as the agent sees it: what it can be asked, and what it can be told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from .http import fetch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .http import Answer
+
+SOCKET = "/run/bluegreen/control.sock"
+RELOAD = "/run/bluegreen/reload"
+STATE = "/.bluegreen/generation"
+HANGUP = 1  # `signal` imports `enum`
+KEEPALIVE_SECONDS = 5.0
+"""`keepalive_min_timeout` of the templates: how long an old worker may still take requests on open connections."""
+
+
+class Workers:
+    """Counts: ``active`` all that accept, ``old`` those of them that a reload is to replace, ``draining``."""
+
+    __slots__ = ("active", "draining", "old", "since")
+
+    def __init__(self, active: int, old: int, draining: int, since: float | None) -> None:
+        self.active = active
+        self.old = old
+        self.draining = draining
+        self.since = since  # seconds since the last reload was asked for; None: none since nginx started
+
+
+class Nginx:
+    """What the agent needs. Implemented by `RealNginx`, and for tests by `bluegreen.proxy.memory`."""
+
+    def test(self, conf: str) -> str | None:
+        """Check a configuration; None, or what nginx says is wrong with it."""
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """Ask for a reload. That it was asked for proves nothing."""
+        raise NotImplementedError
+
+    def workers(self) -> Workers:
+        raise NotImplementedError
+
+    def fetch(self, requests: list[dict[str, Any]]) -> list[Answer]:
+        """Send requests to the control socket, all at once."""
+        raise NotImplementedError
+
+    def connections(self) -> dict[str, int]:
+        """How many connections the proxy holds to each address, those that are being opened included."""
+        raise NotImplementedError
+
+    def connect(self, ip: str, port: int, timeout: float) -> str | None:
+        """Try a connection: None, ``refused``, ``timeout`` or ``unreachable``."""
+        raise NotImplementedError
+
+    def start(self) -> str:
+        """Names this start of the proxy container: another one after each restart."""
+        raise NotImplementedError
+
+    def served(self) -> dict[str, Any] | None:
+        """What the control socket answers: ``generation`` and the digest it ``compiled``; None without an answer."""
+        answer = self.fetch([{"path": STATE, "headers": {"Host": "bluegreen"}, "timeout": 1.0}])[0]
+        number = answer.body.strip()
+        if answer.error is not None or answer.status != 200 or not number.isdigit():
+            return None
+        return {"generation": int(number), "compiled": answer.headers.get("x-bluegreen-compiled")}
+
+
+class RealNginx(Nginx):
+    """nginx as process 1 of this container."""
+
+    def test(self, conf: str) -> str | None:
+        import subprocess  # a rollback never comes here
+
+        command = ["nginx", "-t", "-q", "-e", "stderr", "-c", conf]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+        except subprocess.TimeoutExpired:
+            return "nginx -t did not end within 20 s"
+        return None if done.returncode == 0 else done.stderr.decode("utf-8", "replace").strip()[-4000:]
+
+    def reload(self) -> None:
+        with open(RELOAD, "w") as file:
+            file.write(f"{time.monotonic()} " + " ".join(f"{pid}:{start}" for pid, start in _workers()[0]))
+        os.kill(1, HANGUP)
+
+    def workers(self) -> Workers:
+        active, draining = _workers()
+        replaced, since = _last_reload()
+        return Workers(len(active), len(replaced.intersection(active)), draining, since)
+
+    def fetch(self, requests: list[dict[str, Any]]) -> list[Answer]:
+        return fetch(SOCKET, requests)
+
+    def connections(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+            try:
+                with open(name) as file:
+                    lines = file.read().splitlines()[1:]
+            except OSError:
+                continue
+            for address in map(_remote, lines):
+                if address is not None:
+                    found[address] = found.get(address, 0) + 1
+        return found
+
+    def connect(self, ip: str, port: int, timeout: float) -> str | None:
+        import _socket
+
+        connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect((ip, port))
+        except TimeoutError:
+            return "timeout"
+        except OSError as error:
+            return "refused" if error.errno == errno.ECONNREFUSED else "unreachable"
+        finally:
+            connection.close()
+        return None
+
+    def start(self) -> str:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read().strip()}:{started(1)}"
+
+
+def _workers() -> tuple[list[tuple[int, int]], int]:
+    """(pid, start) of the workers that accept, and the number of those that drain."""
+    active, draining = [], 0
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                title = file.read()
+        except OSError:
+            continue
+        if title.startswith(b"nginx: worker process is shutting down"):
+            draining += 1
+        elif title.startswith(b"nginx: worker process"):
+            active.append((int(name), started(int(name))))
+    return active, draining
+
+
+def started(pid: int) -> int:
+    """When a process was started, in clock ticks since boot; 0 where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _last_reload() -> tuple[set[tuple[int, int]], float | None]:
+    try:
+        with open(RELOAD) as file:
+            at, *pairs = file.read().split()
+        replaced = {(int(pid), int(start)) for pid, _, start in (pair.partition(":") for pair in pairs)}
+        return replaced, time.monotonic() - float(at)
+    except (OSError, ValueError):
+        return set(), None
+
+
+_HELD = ("01", "02", "08")
+"""Established, being opened, and closed by the other side only."""
+
+_LISTENERS = (f"{8080:04X}", f"{8081:04X}")
+
+
+def _remote(line: str) -> str | None:
+    """The other side's address of a line of /proc/net/tcp or tcp6, of connections that nginx holds as a client."""
+    fields = line.split()
+    if len(fields) < 4 or fields[3] not in _HELD or fields[1].rpartition(":")[2] in _LISTENERS:
+        return None
+    text = fields[2].partition(":")[0]
+    if len(text) == 32:
+        if not text.startswith("0000000000000000FFFF0000"):
+            return None
+        text = text[24:]
+    return ".".join(str(int(text[at : at + 2], 16)) for at in (6, 4, 2, 0))

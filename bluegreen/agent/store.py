@@ -1,0 +1,208 @@
+"""Generations, the link `current`, and the way back.
+
+    generations/000044/   nginx.conf  upstreams.conf  digest  routes.json  generation
+                          split/green -> ../../../markers/0-30   idle/green
+    current -> generations/000044
+    back    -> generations/000043, or -> backs/000044 when it was uploaded
+    markers/0-30/         empty files named 0..29, shared by all generations that need them
+
+Numbered generations never change. Marker directories don't either, so that a new generation is a
+handful of links, whether it is new or the way back.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .errors import Refusal
+from .jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .files import Files
+
+SLOTS = ("blue", "green")
+OWN_FILES = ("routes.json", "generation")  # of a numbered generation alone
+
+
+class Store:
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    def current(self) -> int | None:
+        """The number that `current` names; None when there is none."""
+        return _number(self.files.link_target("current"))
+
+    def routes(self, directory: str) -> dict[str, Any] | None:
+        """A generation's ``routes.json``; None where it isn't there, as in the one the image brings."""
+        text = self.files.read(f"{directory}/routes.json")
+        if text is None:
+            return None
+        try:
+            routes = loads(text)
+        except ValueError:
+            return None
+        return routes if isinstance(routes, dict) else None
+
+    def digest(self, directory: str) -> str | None:
+        text = self.files.read(f"{directory}/digest")
+        return None if text is None else text.strip()
+
+    def highest(self) -> int:
+        return max((_number(name) or 0 for name in self.files.names("generations")), default=0)
+
+    # -- making generations --------------------------------------------------------------------------------
+    def stage(self, operation: str, files: dict[str, str], routes: dict[str, Any]) -> str:
+        """Write what was uploaded to a directory of its own under ``staging/``."""
+        directory = self._staging(operation)
+        for name, text in files.items():
+            _check_name(name)
+            self.files.create(f"{directory}/{name}", text)
+        self._mark(directory, routes)
+        return directory
+
+    def stage_copy(self, operation: str, source: str, routes: dict[str, Any]) -> str:
+        """The same from another generation's files."""
+        directory = self._staging(operation)
+        for name in self.files.names(source):
+            if name not in OWN_FILES and os.path.isfile(self.files.path(f"{source}/{name}")):
+                self.files.link(f"{directory}/{name}", f"{source}/{name}")
+        self._mark(directory, routes)
+        return directory
+
+    def place(self, staged: str, routes: dict[str, Any]) -> None:
+        """Give a staged generation its number (``routes["generation"]``)."""
+        self.files.create(f"{staged}/routes.json", dumps(routes))
+        self.files.create(f"{staged}/generation", f"{routes['generation']}\n")
+        self.files.sync(staged)
+        self.files.mkdir("generations")
+        self.files.rename(staged, name_of(routes["generation"]))
+
+    def point(self, number: int) -> None:
+        """The flip."""
+        self.files.symlink("current", name_of(number))
+
+    # -- the way back --------------------------------------------------------------------------------------
+    def back(self) -> str | None:
+        """The directory that holds the way back."""
+        target = self.files.link_target("back")
+        return "back" if target is not None and self.routes("back") is not None else None
+
+    def set_back(self, number: int, way: dict[str, Any] | str | None) -> None:
+        """Decide what a rollback from generation ``number`` returns to. Idempotent."""
+        if way is None:
+            self.drop_back()
+        elif isinstance(way, str):
+            if self.files.link_target("back") != way:
+                self.files.symlink("back", way)
+        else:
+            name = f"backs/{number:06d}"
+            if self.files.link_target("back") == name:
+                return
+            staged = self.stage(f"back-{number}", way["files"], way["routes"])
+            self.files.create(f"{staged}/routes.json", dumps(way["routes"]))
+            self.files.sync(staged)
+            self.files.mkdir("backs")
+            if self.files.exists(name):  # left by an activation that was killed
+                self.files.remove(name)
+            self.files.rename(staged, name)
+            self.files.symlink("back", name)
+
+    def drop_back(self) -> None:
+        if self.files.exists("back"):
+            self.files.remove("back")
+            self.files.sync("")
+
+    # -- tidying -------------------------------------------------------------------------------------------
+    def prune(self, keep: int) -> list[int]:
+        """Remove all but the last ``keep`` generations, never current, its parent or the way back."""
+        current = self.current()
+        routes = self.routes("current") or {}
+        needed = {current, routes.get("parent"), _number(self.files.link_target("back"))}
+        numbers = sorted(n for n in map(_number, self.files.names("generations")) if n is not None)
+        old = [n for n in numbers[: -keep or None] if n not in needed]
+        for number in old:
+            self.files.remove(name_of(number))
+        for name in self.files.names("backs"):
+            if self.files.link_target("back") != f"backs/{name}":
+                self.files.remove(f"backs/{name}")
+        for name in self.files.names("staging"):
+            self.files.remove(f"staging/{name}")
+        return old
+
+    # -- helpers -------------------------------------------------------------------------------------------
+    def _staging(self, operation: str) -> str:
+        """A fresh directory: an upload into one that is there would merge with what is in it."""
+        base = f"staging/{operation or 'none'}.{os.getpid()}"
+        number = 0
+        while self.files.exists(f"{base}.{number}"):
+            number += 1
+        self.files.mkdir(f"{base}.{number}")
+        return f"{base}.{number}"
+
+    def _mark(self, directory: str, routes: dict[str, Any]) -> None:
+        """Markers of the slots by bucket, and of the idle slot."""
+        self.files.mkdir(f"{directory}/split")
+        for slot, (first, end) in shares(routes).items():
+            self._ensure_markers(first, end)
+            self.files.symlink(f"{directory}/split/{slot}", f"../../../markers/{first}-{end}")
+        self.files.mkdir(f"{directory}/idle")
+        idle = idle_slot(routes)
+        if idle is not None:
+            self.files.create(f"{directory}/idle/{idle}", "")
+
+    def _ensure_markers(self, first: int, end: int) -> None:
+        directory = f"markers/{first}-{end}"
+        self.files.mkdir(directory)
+        present = set(self.files.names(directory))
+        missing = [bucket for bucket in range(first, end) if str(bucket) not in present]
+        for bucket in missing:
+            os.close(os.open(self.files.path(f"{directory}/{bucket}"), os.O_WRONLY | os.O_CREAT, 0o644))
+        if missing:
+            self.files.sync(directory)
+            self.files.sync("markers")
+
+
+def name_of(number: int) -> str:
+    return f"generations/{number:06d}"
+
+
+def shares(routes: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Which buckets each slot gets: the candidate 0..p-1, the live slot the others."""
+    live, share = routes.get("live"), routes.get("share") or 0
+    if live is not None and live not in SLOTS:
+        raise Refusal("invalid", f"there is no slot {live!r}")
+    if not isinstance(share, int) or not 0 <= share <= 100:
+        raise Refusal("invalid", f"a share is 0..100, not {share!r}")
+    if share and (live is None or len(routes.get("stacks") or {}) < len(SLOTS)):
+        raise Refusal("invalid", f"{share} % would go to a slot that holds nothing")
+    if live is None:
+        return dict.fromkeys(SLOTS, (0, 0))
+    return {slot: (share, 100) if slot == live else (0, share) for slot in SLOTS}
+
+
+def idle_slot(routes: dict[str, Any]) -> str | None:
+    """The slot that the preview shows: one with a stack that isn't live, of two the newer."""
+    stacks = routes.get("stacks") or {}
+    idle = [slot for slot in SLOTS if slot in stacks and slot != routes.get("live")]
+    return max(idle, key=lambda slot: _release(stacks[slot]), default=None)
+
+
+def _release(stack: dict[str, Any]) -> int:
+    return int((stack.get("release") or {}).get("number") or 0)
+
+
+def _number(target: str | None) -> int | None:
+    """44 for ``generations/000044`` and ``000044``."""
+    if target is None:
+        return None
+    directory, _, name = target.rpartition("/")
+    return int(name) if directory in ("", "generations") and name.isascii() and name.isdigit() else None
+
+
+def _check_name(name: str) -> None:
+    allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+    if not name or name[0] == "." or name in (*OWN_FILES, "split", "idle") or not set(name) <= set(allowed):
+        raise Refusal("invalid", f"{name!r} is no name for a file of a generation")

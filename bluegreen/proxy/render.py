@@ -1,0 +1,132 @@
+"""A generation's files, rendered from ``nginx/templates``.
+
+Every value is checked against its grammar here, right before it reaches a template, wherever it came from: a tag,
+a path or a host from a file can never become a directive. A value that does not fit raises `ProxyFailed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from functools import cache
+from ipaddress import AddressValueError, IPv4Address, ip_network
+from typing import TYPE_CHECKING, Any
+
+from bluegreen.model.errors import ProxyFailed
+from bluegreen.model.names import SERVICE, Slot
+from bluegreen.model.project import ProxySettings
+from bluegreen.model.release import Routes
+from bluegreen.proxy.assets import templates
+from bluegreen.proxy.listen import listen_port
+from bluegreen.proxy.locations import servers, upstream_name
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_WORKERS = 8
+
+
+def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict[str, str]:
+    """The files of a generation, by name: what the agent's ``activate`` uploads.
+
+    The digest in ``digest`` and in the configuration itself is ``TOPOLOGY-DEFAULT``: generations that differ only
+    in what is live share the first part.
+    """
+    hosts = servers(routes)
+    values: dict[str, Any] = {
+        "workers": _whole("workers", settings.workers or min(processors, MOST_WORKERS), 1, 1024),
+        "body_limit": _whole("body_limit", settings.body_limit, 0, 1 << 50),
+        "connect_timeout": _milliseconds("connect_timeout", settings.connect_timeout),
+        "read_timeout": _milliseconds("read_timeout", settings.read_timeout),
+        "send_timeout": _milliseconds("send_timeout", settings.send_timeout),
+        "gzip": bool(settings.gzip),
+        "port": listen_port(settings.listen)[1],
+        "trusted": [_network(network) for network in settings.trusted_proxies],
+        "servers": hosts.servers,
+        "differing": hosts.differing,
+        "upstreams": [
+            {"name": upstream_name(service, slot), "addresses": [_address(a) for a in addresses]}
+            for slot, stack in sorted(routes.stacks.items())
+            for service, addresses in sorted(stack.upstreams.items())
+        ],
+    }
+    _check_upstreams(routes)
+    live = routes.live_release
+    default = routes.live or ""
+    salt = _whole("release number", live.number if live else 0, 0, 1 << 40)
+    topology = _digest(_texts({**values, "default": "", "salt": "", "digest": ""}))
+    digest = f"{topology}-{default or 'none'}{salt or ''}"
+    files = _texts({**values, "default": default, "salt": salt, "digest": digest})
+    log_limit = _whole("log_limit", settings.log_limit, 1 << 16, 1 << 50)
+    return {**files, "digest": f"{digest}\n", "log_limit": f"{log_limit}\n"}
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _environment().get_template(f"{name}.j2").render(values) for name in ("nginx.conf", "upstreams.conf")}
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Not HTML: escaping would only hide what the grammars refuse.
+    return Environment(
+        loader=FileSystemLoader(templates()),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - as said above
+        keep_trailing_newline=True,
+    )
+
+
+def _check_upstreams(routes: Routes) -> None:
+    seen: dict[str, str] = {}
+    for slot, stack in routes.stacks.items():
+        if not isinstance(slot, Slot):
+            raise _bad("slot", slot, "it is blue or green")
+        for service, addresses in stack.upstreams.items():
+            if SERVICE.fullmatch(service) is None:
+                raise _bad("service", service, "it is no service's name")
+            if not addresses:
+                raise _bad("upstream", service, f"{service} has no address in {slot}")
+            other = seen.setdefault(upstream_name(service, slot).lower(), service)
+            if other != service:
+                raise _bad("service", service, f"nginx can't tell it from {other!r}; rename one of them")
+
+
+def _address(text: str) -> str:
+    ip, _, port = text.rpartition(":")
+    try:
+        IPv4Address(ip)
+    except AddressValueError as error:
+        raise _bad("upstream", text, "it is IP:PORT") from error
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536):
+        raise _bad("upstream", text, "it is IP:PORT")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise _bad("trusted_proxies", text, "it is an address or a network like 10.0.0.0/8") from error
+
+
+def _whole(name: str, value: object, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise _bad(name, value, f"it is a whole number from {least} to {most}")
+    return value
+
+
+def _milliseconds(name: str, value: object) -> str:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0.001 <= value <= 31_536_000:
+        raise _bad(name, value, "it is a number of seconds, up to a year")
+    return f"{round(value * 1000)}ms"
+
+
+def _bad(what: str, value: object, why: str) -> ProxyFailed:
+    return ProxyFailed("proxy.value", f"{what} {value!r} can't go into the proxy's configuration: {why}")

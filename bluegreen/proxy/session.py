@@ -1,0 +1,181 @@
+"""The conversation with the agent in the proxy's container: operations out, results in, over one exec.
+
+`PROTOCOL.md` beside the agent says what the operations are. A rollback imports this, so it stays light.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bluegreen.agent import PROTOCOL
+from bluegreen.model.errors import BluegreenError, EngineFailed, Held, JournalLost, Overtaken, ProxyFailed, Stale
+
+if TYPE_CHECKING:
+    from bluegreen.engine.protocol import Stream
+
+AGENT = ("/opt/bluegreen/agent",)
+"""The command to exec. The same in every version of the image: a later tool must reach an older agent."""
+
+ANSWER_SECONDS = 30.0
+"""What the agent may take beyond the waiting that an operation itself asks for."""
+
+
+class ProxySession:
+    """One session. Threads may share it; their messages take turns.
+
+    The lease of a session that is waiting for its agent is kept alive by the agent; in between,
+    `start_renewing` does that.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._number = 0
+        self._broken: BluegreenError | None = None
+        self._renewing: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def run(self, ops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Run operations in order and answer their results. Raises the error of the first that failed."""
+        results = self.send(ops)
+        for op, result in zip(ops, results, strict=False):
+            if not result.get("ok"):
+                raise refusal(result, str(op.get("op")))
+        if len(results) < len(ops):
+            raise self._fail("the agent answered less than it was asked")
+        return results
+
+    def send(self, ops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The same without raising for results that say ``"ok": false``: as many results as were run.
+
+        Raises `ProxyFailed` when the session has ended, and why.
+        """
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            if not ops:
+                return []
+            self._number += 1
+            request = json.dumps({"id": self._number, "do": list(ops)}, separators=(",", ":"))
+            try:
+                self._stream.send(request.encode() + b"\n")
+                line = self._stream.receive(ANSWER_SECONDS + sum(map(_waiting, ops)))
+            except EngineFailed as error:
+                raise self._fail(str(error)) from error
+            if not line:
+                raise self._fail(self._stream.errors().strip()[-1000:] or "it ended without an answer")
+            return self._results(line)
+
+    def start_renewing(self, operation: str, seconds: float) -> None:
+        """Extend the lease in the background until `stop_renewing`, well before its ``seconds`` are over."""
+        self.stop_renewing()
+        self._stop = threading.Event()
+        arguments = (operation, seconds / 4, self._stop)
+        self._renewing = threading.Thread(target=self._renew, args=arguments, name="bluegreen-lease", daemon=True)
+        self._renewing.start()
+
+    def stop_renewing(self) -> None:
+        """Idempotent."""
+        self._stop.set()
+        if self._renewing is not None:
+            self._renewing.join(1.0)
+            self._renewing = None
+
+    def hello(self) -> dict[str, Any]:
+        """The agent's version and clock. Raises `ProxyFailed` where it speaks another protocol than this tool."""
+        answer = self.run([{"op": "hello"}])[0]
+        if answer.get("protocol") != PROTOCOL:
+            raise _other_protocol(answer.get("protocol"))
+        return answer
+
+    def close(self) -> None:
+        """End the session. A lease that it still holds is released by the agent. Idempotent."""
+        self.stop_renewing()
+        self._stream.close()
+
+    def _renew(self, operation: str, every: float, stop: threading.Event) -> None:
+        due = time.monotonic() + every
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            due = time.monotonic() + every
+            try:
+                # Whoever lost the lease learns it from the epoch of its next step; so nothing to do here.
+                self.send([{"op": "renew", "operation": operation}])
+            except BluegreenError:
+                return
+
+    def _results(self, line: bytes) -> list[dict[str, Any]]:
+        try:
+            answer = json.loads(line)
+            results = list(answer["results"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._fail(f"it answered {line[:200]!r}") from error
+        if answer.get("id") != self._number:
+            raise self._fail(f"it answered {answer.get('id')} to {self._number}: {results}")
+        return results
+
+    def _fail(self, why: str) -> ProxyFailed:
+        """After a message without its answer nobody knows what was done; the session is not used again."""
+        self._broken = ProxyFailed(
+            "proxy.session",
+            f"the conversation with the proxy's agent broke off: {why}",
+            next=("bg status", "bg doctor"),
+        )
+        return self._broken
+
+
+def refusal(result: Mapping[str, Any], doing: str) -> BluegreenError:
+    """The error for a result that says no. ``doing`` names the operation."""
+    code, message = str(result.get("code", "")), str(result.get("message", "no reason given"))
+    if code == "overtaken":
+        return Overtaken(
+            "operation.overtaken",
+            "another operation took over; this one stopped before its next effect",
+            next=("bg status", "bg history"),
+        )
+    if code == "stale":
+        return Stale(
+            "operation.stale",
+            f"the traffic was moved by someone else meanwhile ({message}); nothing was changed",
+            next=("bg status",),
+        )
+    if code == "held":
+        lease = result.get("lease") or {}
+        return Held(
+            "operation.held",
+            f"another operation is under way: {lease.get('operation', '?')} by {lease.get('holder', '?')}, "
+            f"until {lease.get('expires', '?')} unless it renews",
+            next=("bg status", "bg rollback    never waits"),
+        )
+    if code.startswith("journal"):
+        return JournalLost(code.replace("-", ".", 1), message, next=("bg status", "bg rollback"))
+    if code == "unknown":
+        return _other_protocol(result.get("protocol"))
+    return ProxyFailed(f"proxy.{code or 'failed'}", f"{doing}: {message}", next=("bg status", "bg doctor"))
+
+
+def _other_protocol(found: object) -> ProxyFailed:
+    older = not isinstance(found, int) or found <= PROTOCOL
+    return ProxyFailed(
+        "proxy.version",
+        f"the proxy's agent is {'older' if older else 'newer'} than this tool (protocol {found}, here {PROTOCOL})",
+        next=("bg proxy upgrade    replaces the proxy, which takes less than a second",)
+        if older
+        else ("upgrade bluegreen on this machine",),
+    )
+
+
+def _waiting(op: Mapping[str, Any]) -> float:
+    """Seconds that an operation asks the agent to wait."""
+    kind = op.get("op")
+    if kind == "acquire":
+        return float(op.get("wait") or 0)
+    if kind in ("settle", "drain"):
+        return float(op.get("seconds") or 0)
+    if kind == "probe":
+        slowest = max((float(r.get("timeout") or 5.0) for r in op.get("requests") or ()), default=0.0)
+        return slowest * 2 + 5.0
+    return 0.0
