@@ -7,15 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bluegreen.model.codec import encode
-from bluegreen.model.errors import (
-    BluegreenError,
-    Held,
-    JournalLost,
-    Overtaken,
-    ProxyFailed,
-    Stale,
-    Unhealthy,
-)
+from bluegreen.model.errors import BluegreenError, Unhealthy
 from bluegreen.model.project import ProxySettings, SmokeCheck
 from bluegreen.model.release import Routes
 from bluegreen.planning.steps import (
@@ -31,6 +23,7 @@ from bluegreen.planning.steps import (
     Smoke,
     Step,
 )
+from bluegreen.proxy.session import refusal
 
 Render = Callable[[Routes, ProxySettings], Mapping[str, str]]
 """A generation's files, by their path in its directory."""
@@ -109,8 +102,7 @@ def _activate(step: Activate, render: Render | None, generation: int | None) -> 
 
 def error(step: Step, result: Mapping[str, Any]) -> BluegreenError:
     """The error for a result that says no."""
-    code, message = str(result.get("code", "")), str(result.get("message", "no reason given"))
-    if code == "unhealthy":
+    if result.get("code") == "unhealthy":
         bad = [a for a in result.get("answers", ()) if not a.get("ok")]
         first = bad[0] if bad else {}
         why = probe_reason(first)
@@ -120,34 +112,7 @@ def error(step: Step, result: Mapping[str, Any]) -> BluegreenError:
             service=str(first.get("name", step.subject)),
             why=why,
         )
-    return translate(code, message, result, step.verb)
-
-
-def translate(code: str, message: str, result: Mapping[str, Any], doing: str) -> BluegreenError:
-    """An agent's code as the error it is."""
-    if code == "overtaken":
-        return Overtaken(
-            "operation.overtaken",
-            f"another operation took over before “{doing}”; this one stopped there and changed nothing after that",
-            next=("bg status", "bg history"),
-        )
-    if code == "stale":
-        return Stale(
-            "operation.stale",
-            "the traffic was moved by someone else since this was planned; nothing was changed",
-            next=("bg status",),
-        )
-    if code == "held":
-        lease = result.get("lease") or {}
-        return Held(
-            "operation.held",
-            f"another operation is under way: {lease.get('operation', '?')} by {lease.get('holder', '?')}"
-            + (f", until {lease['expires']} unless renewed" if lease.get("expires") else ""),
-            next=("bg status", "bg rollback    never waits"),
-        )
-    if code.startswith("journal") or code in ("corrupt", "schema"):
-        return JournalLost(f"journal.{code.removeprefix('journal-')}", message, next=("bg status", "bg rollback"))
-    return ProxyFailed(f"proxy.{code or 'failed'}", f"{doing}: {message}", next=("bg status", "bg doctor"))
+    return refusal(result, step.verb)
 
 
 def probe_reason(answer: Mapping[str, Any]) -> str:
