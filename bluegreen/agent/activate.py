@@ -180,7 +180,7 @@ def _reload(agent: Agent, *, topology: bool) -> bool:
     if not topology:
         return reload_where_due(agent)
     served = agent.nginx.served()
-    if served is not None and served["compiled"] == agent.store.digest("current"):
+    if served is not None and served["compiled"] is not None and served["compiled"] == agent.store.digest("current"):
         return False
     agent.nginx.reload()
     return True

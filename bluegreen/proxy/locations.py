@@ -61,6 +61,14 @@ def servers(routes: Routes) -> Servers:
     return out
 
 
+def match(routes: Routes, slot: Slot, host: str, path: str) -> str | None:
+    """The service that gets a request in a slot; None where that slot has no route for it."""
+    if slot not in routes.stacks:
+        return None
+    table = _table(_routes(routes, slot), host.partition(":")[0].lower())
+    return table[found] if (found := _longest(table, path)) is not None else None
+
+
 def upstream_name(service: str, slot: Slot) -> str:
     return f"{service}_{slot}"
 
