@@ -150,9 +150,11 @@ def check(observed: Observed, plan: Plan) -> None:
     drops = [n for n, s in enumerate(flat) if isinstance(s, kinds.DropBack)]
     if observed.proxy.back is not None:
         for n, step in enumerate(flat):
-            way_back = observed.proxy.back.live
+            way_back, there = observed.proxy.back.live, observed.proxy.back.live_release
             found = observed.named(touched(step) or "")
-            if found is not None and found.slot is way_back and found.service != "worker" and not flips:
+            if found is None or found.service == "worker" or flips:
+                continue
+            if found.slot is way_back and there and found.release == there.number:
                 assert drops, f"{step} though the way back leads there"
                 assert drops[0] < n, f"{step} though the way back leads there"
     starts = [n for n, s in enumerate(flat) if isinstance(s, kinds.StartWorker)]
