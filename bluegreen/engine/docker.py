@@ -243,21 +243,12 @@ class DockerEngine:
             raise
 
     def connect(self, network: str, container: str, ip: str | None = None, aliases: Sequence[str] = ()) -> None:
-        attachment = Attachment(network, ip, tuple(aliases))
-        try:
-            self._api.call(
-                "POST",
-                path("/networks/{}/connect", network),
-                what=f"connecting {container} to {network}",
-                body={"Container": container, "EndpointConfig": bodies.endpoint(attachment)},
-            )
-        except NotFound:
-            raise
-        except EngineFailed as error:
-            if "already exists in network" in error.problem.message or "already attached" in error.problem.message:
-                self._attach(self._inspect(container), (attachment,))
-                return
-            raise self._address_held(error, network, ip) from error
+        # Of a container that isn't running, engines answer 200 to anything: to a new address, keeping the old
+        # one, and to a network that does not exist. So look first.
+        existing = self._inspect(container)
+        if not existing["State"].get("Running"):
+            self._api.get(path("/networks/{}", network), what=f"connecting {container} to {network}")
+        self._attach(existing, (Attachment(network, ip, tuple(aliases)),))
 
     def remove_network(self, name: str) -> None:
         try:
@@ -333,9 +324,9 @@ class DockerEngine:
         what = f"creating {name}"
         try:
             answer = self._api.call("POST", "/containers/create", what=what, params={"name": name}, body=body)
-            identity, rest = str(answer.json()["Id"]), networks[1:]
-            for attachment in rest:
-                self.connect(attachment.network, name, attachment.ip, attachment.aliases)
+            identity = str(answer.json()["Id"])
+            for attachment in networks[1:]:
+                self._connect(attachment, name)
         except EngineConflict as error:
             if isinstance(error, NotFound):
                 raise
@@ -384,7 +375,18 @@ class DockerEngine:
                     what=f"disconnecting {name} from {wanted.network}",
                     body={"Container": name},
                 )
-            self.connect(wanted.network, name, wanted.ip, wanted.aliases)
+            self._connect(wanted, name)
+
+    def _connect(self, wanted: Attachment, container: str) -> None:
+        try:
+            self._api.call(
+                "POST",
+                path("/networks/{}/connect", wanted.network),
+                what=f"connecting {container} to {wanted.network}",
+                body={"Container": container, "EndpointConfig": bodies.endpoint(wanted)},
+            )
+        except EngineFailed as error:
+            raise self._address_held(error, wanted.network, wanted.ip) from error
 
     def _start_failed(self, name: str, error: EngineFailed) -> EngineFailed:
         message = error.problem.message

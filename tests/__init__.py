@@ -1,0 +1,1 @@
+"""Tests: ``unit`` (pure), ``contract`` (fake and real adapters, one suite), ``scenarios`` (real containers)."""

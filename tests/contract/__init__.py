@@ -1,0 +1,1 @@
+"""One suite for each protocol, run on its fake and on the real thing."""
