@@ -13,6 +13,7 @@ from .jsonl import dumps, loads
 from .nginx import RealNginx, started
 
 STATE = "/bg"
+VERSION = "/opt/bluegreen/version"
 HUNG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         session=f"{os.getpid()}:{started(os.getpid())}",
         wait=_wait,
         alive=_alive,
-        version=os.environ.get("BLUEGREEN_VERSION", ""),
+        version=_version(),
     )
     try:
         _serve(agent)
@@ -64,6 +65,14 @@ def _answer(agent: Agent, line: bytes) -> dict[str, object]:
 def _write(data: bytes) -> None:
     while data:
         data = data[os.write(1, data) :]
+
+
+def _version() -> str:
+    try:
+        with open(VERSION) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _wait(seconds: float) -> None:

@@ -23,8 +23,7 @@ def image_tag() -> str:
     """The image's name, which follows from its content: another context is another image."""
     digest = hashlib.sha256()
     for name, source in _sources():
-        digest.update(f"{name}\0{source.stat().st_mode & 0o111}\0".encode())
-        digest.update(source.read_bytes() + b"\0")
+        digest.update(f"{name}\0".encode() + source.read_bytes() + b"\0")
     return f"bluegreen-proxy:{__version__.replace('+', '-')}-{digest.hexdigest()[:12]}"
 
 
@@ -37,6 +36,7 @@ def image_context() -> Iterator[Path]:
             target = context / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+        (context / "version").write_text(f"{__version__}\n")
         yield context
 
 
