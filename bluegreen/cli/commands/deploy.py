@@ -1,0 +1,118 @@
+"""`deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bluegreen.cli import target
+from bluegreen.cli.guard import ignore_hangup
+from bluegreen.cli.options import Command
+from bluegreen.cli.run import Run
+from bluegreen.model.errors import BluegreenError, Exit, UsageError
+from bluegreen.model.names import is_tag
+
+if TYPE_CHECKING:
+    from bluegreen.app.site import Site
+    from bluegreen.app.status import Status
+    from bluegreen.model.project import Project
+
+
+@click.command(cls=Command)
+@click.argument("tag", required=False)
+@click.option("--source", type=click.Choice(["auto", "git", "tree"]), help="What TAG is built from (else the file's).")
+@click.option("--rebuild", is_flag=True, help="Build again what has an image of this tag.")
+@click.option("--force", is_flag=True, help="A new release, even if nothing has changed.")
+@click.option("--stage", is_flag=True, help="Stop before the switch: the release becomes a candidate.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
+@click.option("--reason", metavar="TEXT", help="Why, for the history.")
+@click.pass_obj
+def command(
+    run: Run,
+    tag: str | None,
+    source: str | None,
+    rebuild: bool,
+    force: bool,
+    stage: bool,
+    dry_run: bool,
+    reason: str | None,
+) -> int:
+    """Put release TAG into the idle slot, prove it, and switch to it.
+
+    Without TAG: the git tag at HEAD, else its short hash. Live traffic is not touched before everything has
+    been proven, and whatever fails is put back.
+    """
+    _check(tag)
+    file, name = target.file_of(run), target.given(run)
+
+    def load(tag: str | None) -> Project:
+        from bluegreen.compose import load as load_file
+
+        return load_file(file, directory=Path.cwd(), env=run.env, tag=tag, project_name=name)
+
+    from bluegreen.app.deploy import DeployRequest, deploy
+    from bluegreen.cli.screens import deploy as screen
+
+    site = run.site(name or load(tag).name)
+    request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason)
+    progress = _progress(run)
+    if not dry_run:
+        ignore_hangup()
+    try:
+        result = deploy(site, request)
+    except KeyboardInterrupt:
+        progress.close()
+        return _failed(run, site, _interrupted(), tag)
+    except BluegreenError as error:
+        progress.close()
+        if not screen.is_a_failed_deploy(error):
+            raise
+        return _failed(run, site, error, tag)
+    progress.close()
+    if result.outcome == "planned":
+        return run.answer("planned", screen.data(result, None), screen.plan(run.page(), result))
+    after = _look(site)
+    return run.answer(result.outcome, screen.data(result, after), screen.lines(run.page(), result, after))
+
+
+def _check(tag: str | None) -> None:
+    if tag is not None and not is_tag(tag):
+        raise UsageError(
+            "tag.invalid",
+            f"{tag!r} can't be a tag: letters, digits, '_', '.' and '-' are allowed, at most 128, and the first is no "
+            f"'.' or '-'",
+            where="TAG",
+            next=("bg deploy v1.0.0",),
+        )
+
+
+def _progress(run: Run):  # type: ignore[no-untyped-def]
+    from bluegreen.cli.progress import PlainProgress
+
+    progress = PlainProgress(run)
+    if run.output.form == "text":
+        run.watch(progress)
+    return progress
+
+
+def _failed(run: Run, site: Site, error: BluegreenError, tag: str | None) -> int:
+    from bluegreen.cli.screens import deploy as screen
+
+    after = _look(site)
+    return run.fail(error, screen.failure_data(site.name, tag, after), screen.failure(run.page(), error, tag, after))
+
+
+def _look(site: Site) -> Status | None:
+    """How things stand, verified; None where that can't be told."""
+    from bluegreen.app.status import status
+
+    try:
+        return status(site, site.engine.info().public)
+    except (BluegreenError, KeyboardInterrupt):
+        return None
+
+
+def _interrupted() -> BluegreenError:
+    return BluegreenError("deploy.interrupted", "interrupted", exit=Exit.INTERRUPTED, next=("bg status",))

@@ -1,0 +1,69 @@
+"""`rollback` and `switch` on the screen: the line that counts is printed the moment it is true."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from bluegreen.cli.clock import milliseconds_since_start
+from bluegreen.cli.progress import PlainProgress
+from bluegreen.cli.screens import moving as screen
+
+if TYPE_CHECKING:
+    from bluegreen.app.rollback import MoveResult
+    from bluegreen.cli.run import Run
+    from bluegreen.model.events import Event
+
+
+class Moving:
+    """Watches a move, and answers with its result."""
+
+    def __init__(self, run: Run, kind: str) -> None:
+        self._run = run
+        self._kind = kind
+        self._progress = PlainProgress(run)
+        self._tag = ""
+        self.timings: dict[str, float] = {}
+        run.watch(self)
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "operation":
+            self._tag = event.subject
+        if event.kind == "step-done" and event.name == "probe" and "verified" not in self.timings:
+            self.timings["probe"] = self.timings.get("probe", 0.0) + (event.ms or 0.0)
+        if event.kind == "step-done" and event.name == "switch":
+            self._verified(event)
+        if self._run.output.form == "text" and self._said(event):
+            self._progress(event)
+
+    def finish(self, result: MoveResult) -> int:
+        """Print the rest; answers the exit code."""
+        self._progress.close()
+        run = self._run
+        if result.outcome == "planned":
+            return run.answer("planned", screen.data(result, self.timings), screen.plan(run.page(), result))
+        code = screen.exit_of(result)
+        data = screen.data(result, self.timings)
+        if result.smoke_failures and run.output.form != "text":
+            return run.fail(screen.smoke_error(result), data)
+        lines = screen.lines(run.page(), result, flipped="verified" in self.timings)
+        return run.answer(result.outcome, data, lines, exit=code)
+
+    def _verified(self, event: Event) -> None:
+        """The proxy itself answers from the new generation: say so now, whatever comes after."""
+        self.timings["switch"] = event.ms or 0.0
+        self.timings["verified"] = milliseconds_since_start()
+        if self._run.output.form == "text":
+            now = time.time()
+            page = self._run.page()
+            screen.headline(page, self._kind, self._tag or _tag_of(event), now, self.timings)
+            self._run.output.result(page.lines)
+
+    def _said(self, event: Event) -> bool:
+        """A warm move is over before a line for its phase could be read."""
+        return event.kind in ("operation", "notice") or event.data.get("phase") not in (None, "", "switch")
+
+
+def _tag_of(event: Event) -> str:
+    """All traffic to TAG in SLOT."""
+    return event.subject.removeprefix("all traffic to ").rpartition(" in ")[0]

@@ -1,0 +1,133 @@
+"""Where answers go: text, one JSON document, or JSON lines. Losing a stream never raises."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TextIO
+
+SCHEMA = 1
+"""Version of everything printed as JSON."""
+
+Form = Literal["text", "json", "events"]
+
+_COLOURS = {
+    "LIVE": "32",
+    "ROLLED BACK": "32",
+    "SWITCHED": "32",
+    "STAGED": "36",
+    "STANDBY": "36",
+    "CANDIDATE": "36",
+    "NOTHING TO DO": "36",
+    "NOT DEPLOYED": "31",
+    "FAILED": "31",
+    "ERROR": "31",
+    "REFUSED": "31",
+    "BUSY": "33",
+    "STOPPED": "33",
+    "INCOMPLETE": "33",
+    "NO ENGINE": "31",
+    "BUG": "31",
+    "WARNING": "33",
+    "TROUBLE": "33",
+    "fail": "31",
+    "warn": "33",
+    "ok": "32",
+}
+
+
+class Output:
+    """``rename`` puts the program's name as it works here into texts."""
+
+    def __init__(self, out: TextIO, err: TextIO, env: Mapping[str, str]) -> None:
+        self._streams: dict[str, TextIO | None] = {"out": out, "err": err}
+        self._env = env
+        self._lock = threading.Lock()
+        self.form: Form = "text"
+        self.no_color = False
+        self.rename: Callable[[str], str] = lambda text: text
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody reads standard output any more."""
+        return self._streams["out"] is None
+
+    def is_terminal(self, stream: Literal["out", "err"]) -> bool:
+        target = self._streams[stream]
+        try:
+            return target is not None and target.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def coloured(self, stream: Literal["out", "err"]) -> bool:
+        env = self._env
+        if self.no_color or env.get("NO_COLOR") or env.get("TERM") == "dumb" or env.get("CLICOLOR") == "0":
+            return False
+        return bool(env.get("CLICOLOR_FORCE", "0") != "0") or self.is_terminal(stream)
+
+    @property
+    def width(self) -> int:
+        """Columns to write in: 80, or fewer on a narrow terminal."""
+        for stream in ("err", "out"):
+            target = self._streams[stream]
+            try:
+                if target is not None and target.isatty():
+                    return max(40, min(80, os.get_terminal_size(target.fileno()).columns or 80))
+            except (OSError, ValueError):
+                continue
+        return 80
+
+    def result(self, lines: Iterable[str]) -> None:
+        """Lines of the answer, for standard output."""
+        self._print("out", lines)
+
+    def note(self, lines: Iterable[str]) -> None:
+        """Lines of progress and errors, for standard error."""
+        self._print("err", lines)
+
+    def data(self, value: Mapping[str, Any]) -> None:
+        """One JSON document as a line."""
+        self.write("out", json.dumps(value, ensure_ascii=False) + "\n")
+
+    def write(self, stream: Literal["out", "err"], text: str) -> None:
+        """Write at once. A stream that can't be written to is given up: what is being done goes on."""
+        with self._lock:
+            target = self._streams[stream]
+            if target is None:
+                return
+            try:
+                target.write(text)
+                target.flush()
+            except UnicodeEncodeError:
+                encoding = getattr(target, "encoding", None) or "ascii"
+                self._retry(stream, target, text.encode(encoding, "replace").decode(encoding))
+            except (OSError, ValueError):
+                self._streams[stream] = None
+
+    def _retry(self, stream: Literal["out", "err"], target: TextIO, text: str) -> None:
+        try:
+            target.write(text)
+            target.flush()
+        except (OSError, ValueError):
+            self._streams[stream] = None
+
+    def _print(self, stream: Literal["out", "err"], lines: Iterable[str]) -> None:
+        colour = self.coloured(stream)
+        text = "\n".join(_paint(self.rename(line)) if colour else self.rename(line) for line in lines)
+        self.write(stream, text + "\n")
+
+
+def envelope(
+    command: str, outcome: str, data: Mapping[str, Any], errors: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The one form of every JSON answer."""
+    return {"schema": SCHEMA, "command": command, "outcome": outcome, "data": dict(data), "errors": list(errors)}
+
+
+def _paint(line: str) -> str:
+    for word, colour in _COLOURS.items():
+        if line.startswith(word) and line[len(word) : len(word) + 1] in ("", " "):
+            return f"\x1b[1;{colour}m{word}\x1b[0m{line[len(word) :]}"
+    return line

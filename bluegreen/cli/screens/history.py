@@ -1,0 +1,93 @@
+"""The screens of `history` and `why`, and their data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from bluegreen.cli.layout import INDENT, Page, table
+from bluegreen.cli.screens.status import short_time
+from bluegreen.model.codec import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bluegreen.app.history import Row, Why
+
+_STATES = {
+    "live": "🟢 Live",
+    "standby": "✅ Stable",
+    "kept": "✅ Stable",
+    "gone": "✅ Stable",
+    "candidate": "🧪 Candidate",
+    "failed": "❌ Not deployed",
+    "unfinished": "⏳ Unfinished",
+}
+
+
+def data(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"releases": encode(list(rows))}
+
+
+def lines(page: Page, rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        page.field("NOTHING", "no release has been deployed yet")
+        return page.lines
+    head = ("#", "VERSION", "DATE", "BY", "STATE", "NOTES")
+    body = [(str(r.release), _tag(r), _date(r.at), r.by, _state(r), r.note or "") for r in rows]
+    whole = table([head, *body])
+    page.lines.extend(_cut(line, page.width) for line in whole)
+    return page.lines
+
+
+def markdown(rows: Sequence[Row]) -> list[str]:
+    """The runbook's version table."""
+    out = [
+        "| Version | Date | Deployed By | Status | Notes |",
+        "|---------|------|-------------|--------|-------|",
+    ]
+    for row in rows:
+        cells = (_tag(row), _date(row.at), row.by, _status(row), row.note or "")
+        out.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return out
+
+
+def why_data(why: Why) -> dict[str, Any]:
+    return {"why": encode(why)}
+
+
+def why_lines(page: Page, why: Why) -> list[str]:
+    page.line(f"{why.tag}  release {why.release}", short_time(why.at))
+    page.field("WHY", why.message)
+    if why.where:
+        page.field("WHERE", why.where)
+    if why.logs:
+        page.line(f"{'':{INDENT}}last lines:")
+        page.quoted(why.logs)
+    page.commands("NEXT", [f"bg logs {why.tag}    all that was saved of its output"] if why.operation else [])
+    return page.lines
+
+
+def _tag(row: Row) -> str:
+    return f"{row.tag} (dirty)" if row.dirty else row.tag
+
+
+def _date(at: str) -> str:
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return at
+
+
+def _state(row: Row) -> str:
+    return f"{row.state}, bad" if row.mark == "bad" else row.state
+
+
+def _status(row: Row) -> str:
+    if row.mark == "bad":
+        return "⚠️ Unstable"
+    return _STATES.get(row.state, row.state)
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"

@@ -1,0 +1,101 @@
+"""The screens of `rollback` and `switch`, and their data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bluegreen.cli.layout import INDENT, Page, count, duration
+from bluegreen.cli.screens.plan import plan_lines
+from bluegreen.model.errors import BluegreenError, Exit, Problem
+
+if TYPE_CHECKING:
+    from bluegreen.app.rollback import MoveResult
+
+_HEADS = {"rollback": "ROLLED BACK", "switch": "SWITCHED"}
+
+
+def data(result: MoveResult, timings: Mapping[str, float]) -> dict[str, Any]:
+    """``rollback --json`` and ``switch --json``. ``verified_ms`` counts from the start of the process."""
+    verified = timings.get("verified")
+    return {
+        "kind": result.kind,
+        "how": result.how,
+        "release": result.release.number,
+        "tag": result.release.tag,
+        "slot": result.slot.value,
+        "previous": {"release": result.previous.number, "tag": result.previous.tag} if result.previous else None,
+        "since": result.since or None,
+        "url": result.url,
+        "verified_ms": None if verified is None else round(verified, 1),
+        "timings": {name: round(ms, 1) for name, ms in timings.items() if name != "verified"},
+        "smoke": {"passed": result.smoke[0], "all": result.smoke[1]} if result.smoke else None,
+        "connections": result.connections,
+        "plan": [dict(step) for step in result.plan],
+    }
+
+
+def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, float]) -> None:
+    total = timings["verified"]
+    at = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
+    page.line(f"{_HEADS[kind]} in {duration(total)}   new requests answered by {tag} since {at}")
+    parts = {name: timings[name] for name in ("probe", "switch") if name in timings}
+    before = total - sum(parts.values())
+    shown = "  ".join(f"{name} {ms:.0f}" for name, ms in parts.items())
+    page.line(f"{'':{INDENT}}process start to engine's answers {before:.0f}  {shown}")
+
+
+def lines(page: Page, result: MoveResult, *, flipped: bool) -> list[str]:
+    """What follows the headline; the whole of it where an earlier run had moved the traffic."""
+    tag, previous = result.release.tag, result.previous
+    if not flipped:
+        page.field("FINISHED", f"{tag} had the traffic already; what was left of the {result.kind} is done")
+    left = previous.tag if previous is not None and previous.number != result.release.number else None
+    if result.url:
+        page.field("PUBLIC", f"{result.url}  {_smoke(result)}")
+    elif result.smoke:
+        page.field("SMOKE", _smoke(result))
+    if result.connections and left:
+        page.commands("DRAIN", [f"bg drain --now    {count(result.connections, 'connection')} still on {left}"])
+    for failure in result.smoke_failures:
+        page.field("WARNING", f"smoke check failed: {failure}")
+    if result.smoke_failures:
+        page.field("", f"{tag} has the traffic and keeps it: whether to go elsewhere is for you to say.")
+    if left is not None:
+        _afterwards(page, result, left)
+    return page.lines
+
+
+def plan(page: Page, result: MoveResult) -> list[str]:
+    came = result.previous.tag if result.previous else "nothing"
+    page.line(f"{came} -> {result.release.tag} ({result.slot}, {result.how})")
+    return plan_lines(page, result.plan)
+
+
+def exit_of(result: MoveResult) -> int:
+    """Traffic has moved; a smoke check that failed afterwards is a step after it."""
+    return int(Exit.INCOMPLETE if result.smoke_failures else Exit.DONE)
+
+
+def smoke_error(result: MoveResult) -> BluegreenError:
+    return BluegreenError(
+        "smoke.failed",
+        f"{result.release.tag} has the traffic, and smoke checks fail",
+        exit=Exit.INCOMPLETE,
+        problems=tuple(Problem("smoke.failed", failure, result.release.tag) for failure in result.smoke_failures),
+    )
+
+
+def _afterwards(page: Page, result: MoveResult, left: str) -> None:
+    if result.kind == "rollback":
+        page.commands("LOGS", [f"bg logs {left} --since 10m    {left} still runs, without traffic"])
+        page.line()
+        page.line(f"{left} is now marked bad: a plain rollback will not go back to it.")
+        page.commands("NEXT", ["bg deploy TAG    the release that mends it", f"bg switch {left}    forward again"])
+    else:
+        page.commands("UNDO", ["bg rollback    images, configuration and environment go back"])
+
+
+def _smoke(result: MoveResult) -> str:
+    return f"smoke {result.smoke[0]} of {result.smoke[1]}" if result.smoke else ""
