@@ -86,23 +86,22 @@ def _route(node: Node, host: str | None) -> Route | None:
             return None
         if (n := fields.get("host")) is not None:
             host = _host(n)
-        path = values.text(path_node)
+        path = written = values.text(path_node)
     else:
         path_node = node
         written = values.text(node)
-        if written is None:
-            return None
-        before, slash, after = written.partition("/")
+        before, slash, after = (written or "").partition("/")
         path = slash + after
         if before:
             if not names.HOST.fullmatch(before):
-                node.error("route-form", f"{values.shown(written)} is no path such as /api/")
+                node.error("route-form", f"{values.shown(before + path)} is no path such as /api/")
                 return None
             host = before
-    if path is None:
+    if path is None or written is None:
         return None
-    if not names.PREFIX.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
-        path_node.error("route-form", f"{values.shown(path)} is no path such as /api/")
+    # nginx compares with the decoded, tidied path: what is encoded or has dot segments would never match.
+    if not names.PREFIX.fullmatch(path) or "%" in path or {".", ".."}.intersection(path.split("/")):
+        path_node.error("route-form", f"{values.shown(written)} is no path such as /api/")
         return None
     return Route(path, host.lower() if host else None)
 
@@ -115,7 +114,7 @@ def _health(node: Node) -> HealthCheck:
     default = HealthCheck()
     if isinstance(node, Scalar):
         return HealthCheck(path=values.matching(node, names.PATH, "path such as /health") or "/")
-    fields = values.fields(node, _HEALTH)
+    fields = values.fields(node, _HEALTH, hints=dict.fromkeys(_EXPECT, "it belongs under expect"))
     entry = fields.get
     status, body = read_expectation(values.fields(n, _EXPECT) if (n := entry("expect")) else None)
     host = values.matching(n, names.HOST, "host name") if (n := entry("host")) else None

@@ -18,12 +18,12 @@ class Report:
     def error(self, line: int, path: str, code: str, message: str, next_: tuple[str, ...] = ()) -> None:
         if (line, message) not in self._seen:
             self._seen.add((line, message))
-            self._problems.append((line, Problem(code, message, self.where(line, path), next_)))
+            self._problems.append((line, Problem(code, _one_line(message), self.where(line, path), next_)))
 
     def notice(self, line: int, path: str, message: str) -> None:
         if (line, message) not in self._seen:
             self._seen.add((line, message))
-            self._notices.append((line, Notice(self.where(line, path), message)))
+            self._notices.append((line, Notice(self.where(line, path), _one_line(message))))
 
     def notice_elsewhere(self, where: str, message: str) -> None:
         """A notice about another file that this one had read."""
@@ -32,7 +32,7 @@ class Report:
     def where(self, line: int, path: str) -> str:
         """``compose.yaml:12 services.backend.ports[0]``; line 0 is the file as a whole."""
         place = f"{self.file}:{line}" if line else self.file
-        return f"{place} {path}" if path else place
+        return f"{place} {_one_line(path)}" if path else place
 
     @property
     def failed(self) -> bool:
@@ -55,3 +55,8 @@ class Report:
         if problems:
             message = f"{self.file} has {len(problems)} problems"
             raise UsageError("file-invalid", message, where=self.file, problems=problems)
+
+
+def _one_line(text: str) -> str:
+    """Keys and variables may hold anything, terminal sequences included; a screen gets what can be printed."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -111,7 +111,7 @@ def read_service(name: str, node: Node, place: Node, around: Surroundings) -> Dr
             *(read_grants(n, "secret", around.secrets, user) if (n := entry("secrets")) else ()),
             *(read_grants(n, "config", around.configs, user) if (n := entry("configs")) else ()),
         ],
-        dependencies=_dependencies(n) if (n := entry("depends_on")) else [],
+        dependencies=read_dependencies(n) if (n := entry("depends_on")) else [],
         networks=_networks(n) if (n := entry("networks")) else [],
     )
 
@@ -127,7 +127,7 @@ def _image(node: Node, variables: Variables) -> str | None:
     return written
 
 
-def _dependencies(node: Node) -> list[tuple[Dependency, Node]]:
+def read_dependencies(node: Node) -> list[tuple[Dependency, Node]]:
     found: list[tuple[Dependency, Node]] = []
     if isinstance(node, Listing):
         return [(Dependency(name), item) for item in node.items if (name := values.text(item))]

@@ -161,8 +161,8 @@ def _mounts(draft: Draft, declared: Declared) -> dict[str, Any]:
         _claim(taken, mount.target, mount.node)
         if mount.kind == "volume" and mount.source and mount.source not in declared.volumes:
             meant = values.did_you_mean(mount.source, list(declared.volumes))
-            mount.node.error("volume-unknown", f"volumes: at the top has no {values.shown(mount.source)}{meant or ''}; "
-                                               f"a path begins with ./ or /")
+            mount.node.error("volume-unknown", f"volumes: at the top has no {values.shown(mount.source)}, and a path "
+                                               f"begins with ./ or /{meant}")
             continue
         shared = (mount.kind == "bind" or mount.source) and mount.kind != "tmpfs" and not mount.read_only
         if shared and draft.kind in _BOTH_SLOTS and draft.extension and not draft.extension.shared_volume:

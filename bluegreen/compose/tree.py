@@ -13,6 +13,7 @@ from bluegreen.compose.interpolation import VariableError, substitute
 from bluegreen.compose.report import Report
 from bluegreen.compose.variables import Variables
 from bluegreen.compose.yamltree import RawMapping, RawNode, RawScalar, RawSequence
+from bluegreen.model.errors import UsageError
 
 MAX_VALUES = 100_000
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -77,7 +78,10 @@ class Table(Node):
 
 
 def build(raw: RawNode, report: Report, variables: Variables, path: str = "") -> Node:
-    """The tree below ``raw``. Problems go to the report; what can't be read is left out."""
+    """The tree below ``raw``. Problems go to the report; what can't be read is left out.
+
+    Raises UsageError where aliases make it grow beyond all measure.
+    """
     return _Walk(report, variables).convert(raw, path, raw.line)
 
 
@@ -91,7 +95,8 @@ class _Walk:
         """``line`` is the key's: a block's own first line would be its first entry's."""
         self.budget -= 1
         if self.budget == 0:
-            self.report.error(line, path, "file-too-large", f"aliases grow to more than {MAX_VALUES} values")
+            where = self.report.where(line, path)
+            raise UsageError("file-too-large", f"aliases grow to more than {MAX_VALUES} values", where=where)
         if raw.tag is not None and raw.tag not in _CORE_TAGS:
             name = raw.tag.replace(_CORE, "!!")
             message = f"bluegreen does not carry out the YAML tag {name}"
@@ -99,13 +104,10 @@ class _Walk:
         if isinstance(raw, RawScalar):
             return self._scalar(raw, path)
         if isinstance(raw, RawSequence):
-            items = [] if self.budget <= 0 else [
-                self.convert(item, f"{path}[{i}]", item.line) for i, item in enumerate(raw.items)
-            ]
+            items = [self.convert(item, f"{path}[{i}]", item.line) for i, item in enumerate(raw.items)]
             return Listing(self.report, path, line, items)
         table = Table(self.report, path, line, {}, {})
-        if self.budget > 0:
-            self._fill(table, raw)
+        self._fill(table, raw)
         return table
 
     def _fill(self, table: Table, raw: RawMapping) -> None:

@@ -224,7 +224,8 @@ def fields(
 
 
 def did_you_mean(word: str, candidates: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, candidates, 1, 0.6)
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    close = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, 1, 0.65)]
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -69,20 +69,24 @@ def parse(text: str) -> RawNode | None:
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise NotYamlError(mark.line + 1 if mark else 1, _in_words(error)) from error
+        raise NotYamlError(mark.line + 1 if mark else 1, _in_words(error, text)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
         raise NotYamlError(line, "holds a character that YAML does not allow") from error
+    except UnicodeEncodeError as error:
+        raise NotYamlError(text.count("\n", 0, error.start) + 1, "holds half of a surrogate pair") from error
     except yaml.YAMLError as error:
         raise NotYamlError(1, str(error)) from error
     return builder.root
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or "can't be read"
-    if "'\\t'" in problem or "tab" in problem:
-        return f"{problem}: YAML is indented with spaces, and this line has a tab"
-    context = f" ({error.context})" if error.context else ""
+def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:
+    problem, mark = error.problem or "can't be read", error.problem_mark
+    lines = text.splitlines()
+    if mark and mark.line < len(lines) and lines[mark.line].lstrip(" ")[:1] == "\t":
+        return "the line is indented with a tab; YAML takes spaces"
+    since = f" from line {error.context_mark.line + 1} on" if error.context_mark else ""
+    context = f" ({error.context}{since})" if error.context else ""
     return f"{problem}{context}"
 
 

@@ -1,0 +1,95 @@
+"""The resolved project as plain data, for `bg config`: what a deploy would carry out, with secrets masked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bluegreen.compose.digest import config_digest, file_digest, release_digest
+from bluegreen.model.codec import encode
+from bluegreen.model.project import Build, Project, Service
+
+MASK = "********"
+_SECRET_NAME = re.compile(r"PASS(?:WORD|WD|PHRASE)?|PWD|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^:/?#\s@]*):([^\s@]+)@")
+
+
+def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
+    """Plain data that JSON and YAML can hold. Files appear by digest and size, never by content.
+
+    Values of variables whose names sound secret, and passwords in URLs, are masked unless ``reveal``.
+    """
+    return {
+        "name": project.name,
+        "file": str(project.file),
+        "digest": release_digest(project),
+        "source": project.source,
+        "keep": project.keep,
+        "drain": project.drain,
+        "proxy": encode(project.proxy),
+        "smoke": [*(encode(check) for check in project.smoke), *({"command": c} for c in project.smoke_commands)],
+        "services": {name: _service(service, reveal) for name, service in project.services.items()},
+        "networks": {name: encode(network) for name, network in project.networks.items()},
+        "volumes": {name: encode(volume) for name, volume in project.volumes.items()},
+    }
+
+
+def to_yaml(project: Project, *, reveal: bool = False) -> str:
+    import yaml
+
+    data = to_data(project, reveal=reveal)
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False)
+    return text
+
+
+def _service(service: Service, reveal: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": service.kind.value, "digest": config_digest(service)}
+    if service.image is not None:
+        data["image"] = service.image
+    if service.build is not None:
+        data["build"] = _build(service.build, reveal)
+    if service.routes:
+        data["routes"] = [str(route) for route in service.routes]
+        data["port"] = service.port
+        data["health"] = encode(service.health)
+    data |= {
+        "replicas": service.replicas,
+        "restart": service.restart,
+        "stop_grace": service.stop_grace,
+        "depends_on": {d.service: {"condition": d.condition, "required": d.required} for d in service.depends_on},
+        "networks": {use.network: {"aliases": list(use.aliases)} for use in service.networks},
+    }
+    if service.files:
+        data["files"] = {
+            path: {"sha256": file_digest(file), "size": len(file.content), "mode": f"{file.mode:04o}",
+                   "uid": file.uid, "gid": file.gid}
+            for path, file in service.files.items()
+        }
+    container = encode(service.body)
+    if "Env" in container:
+        pairs = (entry.partition("=") for entry in container["Env"])
+        container["Env"] = [_masked(key, value, reveal) for key, _, value in pairs]
+    data["container"] = container
+    return data
+
+
+def _build(build: Build, reveal: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {"context": str(build.context), "dockerfile": build.dockerfile}
+    if build.args:
+        data["args"] = [_masked(key, value, reveal) for key, value in build.args]
+    for key in ("dockerfile_inline", "target", "network", "shm_size"):
+        if (value := getattr(build, key)) is not None:
+            data[key] = value
+    if build.labels:
+        data["labels"] = dict(build.labels)
+    if build.extra_hosts:
+        data["extra_hosts"] = list(build.extra_hosts)
+    return data | {key: True for key in ("pull", "no_cache") if getattr(build, key)}
+
+
+def _masked(name: str, value: str, reveal: bool) -> str:
+    if reveal or not value:
+        return f"{name}={value}"
+    if _SECRET_NAME.search(name):
+        return f"{name}={MASK}"
+    return f"{name}=" + _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
