@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bluegreen.engine.protocol import BuildRequest
 from bluegreen.model.errors import BuildFailed
@@ -60,6 +61,14 @@ def dockerfile_text(request: BuildRequest) -> str:
             f"building {request.tags[0]}: there is no Dockerfile at {file} ({error.strerror})",
             next=("say build.dockerfile in the Compose file",),
         ) from error
+
+
+def ignored(file: Path) -> list[str]:
+    """The patterns of an ignore file; none where there is no such file."""
+    if not file.is_file():
+        return []
+    lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def place(request: BuildRequest, line: int | None = None) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from bluegreen.engine.api import Api
-from bluegreen.engine.building import Failure, place, stoppable
+from bluegreen.engine.building import Failure, ignored, place, stoppable
 from bluegreen.engine.dockerfile import buildkit_need
 from bluegreen.engine.errors import edge
 from bluegreen.engine.protocol import BuildRequest, Progress
@@ -44,7 +43,7 @@ def _build(client: APIClient, request: BuildRequest, dockerfile: str, line: Prog
     name = inside or _OUTSIDE
     packed = tar(
         request.context,
-        exclude=ignored(request.context),
+        exclude=ignored(request.context / ".dockerignore"),
         dockerfile=(name, None if inside else dockerfile),
         gzip=False,
     )
@@ -89,15 +88,6 @@ def _build(client: APIClient, request: BuildRequest, dockerfile: str, line: Prog
             repository, tag = split_ref(ref)
             client.tag(request.tags[0], repository, tag)
     return failure
-
-
-def ignored(context: Path) -> list[str]:
-    """The patterns of a context's .dockerignore."""
-    file = context / ".dockerignore"
-    if not file.is_file():
-        return []
-    lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _refuse_buildkit(request: BuildRequest, dockerfile: str) -> None:

@@ -12,6 +12,7 @@ CONFIG = "io.bluegreen.config"  # digest of this service's own definition
 RESTART = "io.bluegreen.restart"  # the policy to have while it serves or stands by
 FILES = "io.bluegreen.files"  # JSON list of the paths of files put into the container
 SOURCE = "io.bluegreen.source"  # on images: digest of the build's context, Dockerfile and arguments
+BUILT_FOR = "io.bluegreen.built-for"  # on images: the project; PROJECT itself would pass on to every container of it
 VERSION = "io.bluegreen.version"  # of the tool
 
 COMPOSE_PROJECT = "com.docker.compose.project"
