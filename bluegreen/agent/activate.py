@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EFFECTIVE_SECONDS = 5.0
 VERIFIED_SECONDS = 2.0
+BACK = "current/back"
 OF_THE_AGENT = ("generation", "parent", "operation", "since")
 """Fields of routes.json that the agent fills in when a generation gets its number."""
 
@@ -42,16 +43,10 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
             _flip(agent, op, staged, routes, parent, operation)
         number = agent.store.current() or 0
         watch.lap("flipped")
-        if not topology:
-            _set_back(agent.store, number, parent, op)
         reloaded = _reload(agent, topology=topology)
-    watch.lap("recorded")
 
     if topology:
         _await_effect(agent, op, number, parent)
-        with agent.files.lock():
-            agent.check_epoch(op)
-            _set_back(agent.store, number, parent, op)
         watch.lap("effective")
     served = _await_served(agent, number) if op.get("settle") == "verified" else agent.nginx.served()
     watch.lap("verified")
@@ -122,7 +117,7 @@ def _meaning(routes: dict[str, Any]) -> dict[str, Any]:
 def _content(store: Store, op: dict[str, Any], *, done: bool) -> dict[str, Any]:
     """The routes to activate."""
     if op.get("generation") == "back":
-        back = store.routes("back") if store.back() else None
+        back = store.routes(BACK)
         if back is None and not done:
             raise Refusal("no-back", "there is no way back that was rendered beforehand")
         return back or {}
@@ -135,7 +130,7 @@ def _content(store: Store, op: dict[str, Any], *, done: bool) -> dict[str, Any]:
 def _stage(agent: Agent, operation: str, op: dict[str, Any], routes: dict[str, Any]) -> str:
     """Everything of a generation but its number, written and checked."""
     if op["generation"] == "back":
-        return agent.store.stage_copy(operation, "back", routes)
+        return agent.store.stage_copy(operation, BACK, routes)
     if op.get("topology"):
         before = agent.store.routes("current") or {}
         if any((routes.get(key) or None) != (before.get(key) or None) for key in ("live", "share")):
@@ -146,6 +141,9 @@ def _stage(agent: Agent, operation: str, op: dict[str, Any], routes: dict[str, A
         if complaint is not None:
             agent.files.remove(staged)
             raise Refusal("invalid", f"nginx does not accept the configuration: {complaint}")
+    way = op.get("back")
+    if isinstance(way, dict):
+        agent.store.stage_back(staged, way["files"], way["routes"])
     return staged
 
 
@@ -154,6 +152,8 @@ def _flip(agent: Agent, op: dict[str, Any], staged: str, routes: dict[str, Any],
         agent.check_epoch(op)
         if _done(agent.store, operation, parent, op):  # a session thought dead was quicker
             return
+        if op.get("back") == "parent" or (op["generation"] == "back" and "back" not in op):
+            agent.store.stage_back_to(staged, parent)
         number = agent.store.highest() + 1
         agent.store.place(staged, _numbered(agent, routes, number, parent, operation))
         agent.store.point(number)
@@ -167,13 +167,6 @@ def _numbered(agent: Agent, routes: dict[str, Any], number: int, parent: int, op
     same_live = routes.get("live") == before.get("live")
     since = before.get("since") or "" if same_live else rfc3339(agent.clock.now())
     return {**routes, "generation": number, "parent": parent, "operation": operation, "since": since}
-
-
-def _set_back(store: Store, number: int, parent: int, op: dict[str, Any]) -> None:
-    way = op.get("back", "parent" if op.get("generation") == "back" else None)
-    if way == "parent":
-        way = name_of(parent) if store.routes(name_of(parent)) is not None else None
-    store.set_back(number, way)
 
 
 def _reload(agent: Agent, *, topology: bool) -> bool:

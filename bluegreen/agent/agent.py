@@ -205,7 +205,7 @@ def _read(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     return {
         "routes": agent.store.routes("current"),
         "generation": agent.store.current(),
-        "back": agent.store.routes("back"),
+        "back": agent.store.routes(activate.BACK),
         "compiled": served["compiled"] if served else None,
         "rendered": agent.store.digest("current"),
         "epoch": epoch,

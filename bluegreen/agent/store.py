@@ -2,12 +2,12 @@
 
     generations/000044/   nginx.conf  upstreams.conf  digest  routes.json  generation
                           split/green -> ../../../markers/0-30   idle/green
+                          back/  (the same of the way back, without a number), or back -> ../000043
     current -> generations/000044
-    back    -> generations/000043, or -> backs/000044 when it was uploaded
     markers/0-30/         empty files named 0..29, shared by all generations that need them
 
-Numbered generations never change. Marker directories don't either, so that a new generation is a
-handful of links, whether it is new or the way back.
+A numbered generation never changes, but for losing its way back. As that is part of it, one rename moves both; and
+as marker directories are shared, a way back becomes a generation by a handful of links.
 """
 
 from __future__ import annotations
@@ -57,10 +57,7 @@ class Store:
     def stage(self, operation: str, files: dict[str, str], routes: dict[str, Any]) -> str:
         """Write what was uploaded to a directory of its own under ``staging/``."""
         directory = self._staging(operation)
-        for name, text in files.items():
-            _check_name(name)
-            self.files.create(f"{directory}/{name}", text)
-        self._mark(directory, routes)
+        self._fill(directory, files, routes)
         return directory
 
     def stage_copy(self, operation: str, source: str, routes: dict[str, Any]) -> str:
@@ -71,6 +68,19 @@ class Store:
                 self.files.link(f"{directory}/{name}", f"{source}/{name}")
         self._mark(directory, routes)
         return directory
+
+    def stage_back(self, staged: str, files: dict[str, str], routes: dict[str, Any]) -> None:
+        """Put an uploaded way back into a staged generation."""
+        directory = f"{staged}/back"
+        self.files.mkdir(directory)
+        self._fill(directory, files, routes)
+        self.files.create(f"{directory}/routes.json", dumps(routes))
+        self.files.sync(directory)
+
+    def stage_back_to(self, staged: str, number: int) -> None:
+        """Let a staged generation's way back be another generation, where there is one to go to."""
+        if self.routes(name_of(number)) is not None:
+            self.files.symlink(f"{staged}/back", f"../{number:06d}")
 
     def place(self, staged: str, routes: dict[str, Any]) -> None:
         """Give a staged generation its number (``routes["generation"]``)."""
@@ -84,50 +94,25 @@ class Store:
         """The flip."""
         self.files.symlink("current", name_of(number))
 
-    # -- the way back --------------------------------------------------------------------------------------
-    def back(self) -> str | None:
-        """The directory that holds the way back."""
-        target = self.files.link_target("back")
-        return "back" if target is not None and self.routes("back") is not None else None
-
-    def set_back(self, number: int, way: dict[str, Any] | str | None) -> None:
-        """Decide what a rollback from generation ``number`` returns to. Idempotent."""
-        if way is None:
-            self.drop_back()
-        elif isinstance(way, str):
-            if self.files.link_target("back") != way:
-                self.files.symlink("back", way)
-        else:
-            name = f"backs/{number:06d}"
-            if self.files.link_target("back") == name:
-                return
-            staged = self.stage(f"back-{number}", way["files"], way["routes"])
-            self.files.create(f"{staged}/routes.json", dumps(way["routes"]))
-            self.files.sync(staged)
-            self.files.mkdir("backs")
-            if self.files.exists(name):  # left by an activation that was killed
-                self.files.remove(name)
-            self.files.rename(staged, name)
-            self.files.symlink("back", name)
-
     def drop_back(self) -> None:
-        if self.files.exists("back"):
-            self.files.remove("back")
-            self.files.sync("")
+        """Say that there is no way back from now on. Idempotent."""
+        if self.files.exists("current/back"):
+            aside = f"{self._staging('dropped')}/back"
+            self.files.rename("current/back", aside)
+            self.files.sync("current")
+            self.files.remove(os.path.dirname(aside))
 
     # -- tidying -------------------------------------------------------------------------------------------
     def prune(self, keep: int) -> list[int]:
         """Remove all but the last ``keep`` generations, never current, its parent or the way back."""
         current = self.current()
-        routes = self.routes("current") or {}
-        needed = {current, routes.get("parent"), _number(self.files.link_target("back"))}
+        parent = (self.routes("current") or {}).get("parent")
+        needed = {current, parent}
+        needed.update(_number(self.files.link_target(f"{name_of(n)}/back")) for n in (current, parent) if n is not None)
         numbers = sorted(n for n in map(_number, self.files.names("generations")) if n is not None)
         old = [n for n in numbers[: -keep or None] if n not in needed]
         for number in old:
             self.files.remove(name_of(number))
-        for name in self.files.names("backs"):
-            if self.files.link_target("back") != f"backs/{name}":
-                self.files.remove(f"backs/{name}")
         for name in self.files.names("staging"):
             self.files.remove(f"staging/{name}")
         return old
@@ -142,12 +127,19 @@ class Store:
         self.files.mkdir(f"{base}.{number}")
         return f"{base}.{number}"
 
+    def _fill(self, directory: str, files: dict[str, str], routes: dict[str, Any]) -> None:
+        for name, text in files.items():
+            _check_name(name)
+            self.files.create(f"{directory}/{name}", text)
+        self._mark(directory, routes)
+
     def _mark(self, directory: str, routes: dict[str, Any]) -> None:
         """Markers of the slots by bucket, and of the idle slot."""
+        root = "../" * (directory.count("/") + 2)
         self.files.mkdir(f"{directory}/split")
         for slot, (first, end) in shares(routes).items():
             self._ensure_markers(first, end)
-            self.files.symlink(f"{directory}/split/{slot}", f"../../../markers/{first}-{end}")
+            self.files.symlink(f"{directory}/split/{slot}", f"{root}markers/{first}-{end}")
         self.files.mkdir(f"{directory}/idle")
         idle = idle_slot(routes)
         if idle is not None:
@@ -195,14 +187,14 @@ def _release(stack: dict[str, Any]) -> int:
 
 
 def _number(target: str | None) -> int | None:
-    """44 for ``generations/000044`` and ``000044``."""
+    """44 for ``generations/000044``, ``../000044`` and ``000044``."""
     if target is None:
         return None
     directory, _, name = target.rpartition("/")
-    return int(name) if directory in ("", "generations") and name.isascii() and name.isdigit() else None
+    return int(name) if directory in ("", "..", "generations") and name.isascii() and name.isdigit() else None
 
 
 def _check_name(name: str) -> None:
     allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-    if not name or name[0] == "." or name in (*OWN_FILES, "split", "idle") or not set(name) <= set(allowed):
+    if not name or name[0] == "." or name in (*OWN_FILES, "split", "idle", "back") or not set(name) <= set(allowed):
         raise Refusal("invalid", f"{name!r} is no name for a file of a generation")
