@@ -63,8 +63,10 @@ def _usage(run: Run, error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".")
     hint = f"{context.command_path} --help" if context is not None else "bg --help"
-    if not run.command and context is not None and context.parent is not None:
-        run.command = context.info_name or ""
+    if context is not None:
+        from bluegreen.cli.options import path_of
+
+        run.command = path_of(context)
     return run.fail(UsageError("usage", message[:1].lower() + message[1:], next=(hint,)))
 
 

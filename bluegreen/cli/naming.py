@@ -18,8 +18,16 @@ _PRINTED = re.compile(
 
 
 def program_name(argv0: str, env: Mapping[str, str]) -> str:
+    """The name to print."""
     if env.get(SHELL_VARIABLE):
         return "bg"
+    found = program_path(argv0, env)
+    here = os.path.relpath(found) if "/" in found else found
+    return here if not here.startswith("..") else found
+
+
+def program_path(argv0: str, env: Mapping[str, str]) -> str:
+    """``bluegreen`` where the PATH leads to this installation; else the path that this was started by."""
     base = os.path.basename(argv0)  # noqa: PTH119 - pathlib costs a rollback milliseconds
     if base not in ("bg", "bluegreen") or "/" not in argv0:
         return "bluegreen"
@@ -29,9 +37,7 @@ def program_name(argv0: str, env: Mapping[str, str]) -> str:
             if os.path.realpath(entry) == os.path.realpath(folder):
                 return "bluegreen"
             break  # that would be another installation
-    path = os.path.join(folder, base)  # noqa: PTH118
-    here = os.path.relpath(path)
-    return here if not here.startswith("..") else path
+    return os.path.join(folder, base)  # noqa: PTH118
 
 
 def rewrite(text: str, name: str, options: Sequence[str] = ()) -> str:

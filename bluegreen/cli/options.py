@@ -55,8 +55,7 @@ class Command(click.Command):
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
-        if not ctx.obj.command:
-            ctx.obj.command = ctx.info_name or self.name or ""
+        ctx.obj.command = path_of(ctx)
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -74,4 +73,14 @@ class Command(click.Command):
             formatter.write_text(" ".join(shared))
 
 
-__all__ = ["Command", "GlobalOption", "global_options"]
+def path_of(ctx: click.Context) -> str:
+    """The command's words without the program's: ``proxy start``."""
+    words: list[str] = []
+    here: click.Context | None = ctx
+    while here is not None and here.parent is not None:
+        words.insert(0, here.info_name or "")
+        here = here.parent
+    return " ".join(words)
+
+
+__all__ = ["Command", "GlobalOption", "global_options", "path_of"]

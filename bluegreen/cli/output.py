@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 SCHEMA = 1
@@ -39,7 +39,7 @@ _COLOURS = {
 
 
 class Output:
-    """``rename`` puts the program's name as it works here into texts."""
+    """Standard output carries the answer, standard error progress and, in text, what went wrong."""
 
     def __init__(self, out: TextIO, err: TextIO, env: Mapping[str, str]) -> None:
         self._streams: dict[str, TextIO | None] = {"out": out, "err": err}
@@ -47,7 +47,6 @@ class Output:
         self._lock = threading.Lock()
         self.form: Form = "text"
         self.no_color = False
-        self.rename: Callable[[str], str] = lambda text: text
 
     @property
     def gone(self) -> bool:
@@ -115,7 +114,7 @@ class Output:
 
     def _print(self, stream: Literal["out", "err"], lines: Iterable[str]) -> None:
         colour = self.coloured(stream)
-        text = "\n".join(_paint(self.rename(line)) if colour else self.rename(line) for line in lines)
+        text = "\n".join(_paint(line) if colour else line for line in lines)
         self.write(stream, text + "\n")
 
 

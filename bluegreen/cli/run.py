@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bluegreen.cli.layout import Page
-from bluegreen.cli.naming import program_name, rewrite
+from bluegreen.cli.naming import program_name, program_path, rewrite
 from bluegreen.cli.output import Output, envelope
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Run:
         self.env = env
         self.output = Output(out, err, env)
         self.name = program_name(argv0, env)
+        self._argv0 = argv0
         self.command = ""
         self.file: str | None = None
         self.project: str | None = None
@@ -49,7 +50,6 @@ class Run:
         self._connected: Engine | None = None
         self._terminal = terminal
         self._sinks: list[Sink] = []
-        self.output.rename = self.printed
 
     @classmethod
     def of_process(cls) -> Run:
@@ -87,6 +87,11 @@ class Run:
         return Site(project or resolve(self), self.connect(), emit=self.emit, env=self.env)
 
     @property
+    def program(self) -> str:
+        """What a shell's function or completion runs: a name on the PATH, else the path."""
+        return program_path(self._argv0, self.env)
+
+    @property
     def interactive(self) -> bool:
         """Whether somebody can be asked: standard input and standard error are a terminal."""
         if self._terminal is not None:
@@ -116,6 +121,12 @@ class Run:
                 sink(event)
             except Exception:  # whatever is wrong with a screen, the operation goes on
                 self._sinks.remove(sink)
+
+    def notice(self, message: str, where: str = "") -> None:
+        """Something worth a line that is no error."""
+        from bluegreen.model.events import Event
+
+        self.emit(Event("notice", "notice", where, message))
 
     def say(self, label: str, text: str) -> None:
         """A line of progress, for standard error."""

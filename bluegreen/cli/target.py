@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluegreen.model.errors import Refused, UsageError
-from bluegreen.model.events import Event
 from bluegreen.model.names import PROJECT
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _of_engine(run: Run) -> str:
     if wanted in there:
         return wanted
     if len(there) == 1:
-        run.emit(Event("notice", "notice", "", f"project {there[0]}: the only one on this engine"))
+        run.notice(f"project {there[0]}: the only one on this engine")
         return there[0]
     if not there:
         raise Refused(
