@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bluegreen.compose.locate import find, project_name
-from bluegreen.model.project import Project
+
+if TYPE_CHECKING:
+    from bluegreen.model.project import Project
 
 __all__ = ["find", "load", "project_name"]
 

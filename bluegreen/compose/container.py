@@ -23,10 +23,8 @@ def read_container(service: Table) -> dict[str, Any]:
     """The body's fragment from everything that needs nothing but its own key."""
     body = _read(service, _BODY)
     host = {**_read(service, _HOST), **_limits(service)}
-    if body.get("Cmd") == [] and "Entrypoint" not in body:
-        service.at("command").notice(
-            "the engine can't have an empty command without an entrypoint from the file; the image's command runs"
-        )
+    if body.get("Cmd") == [] and not body.get("Entrypoint"):
+        service.at("command").notice("without an entrypoint the engine can't have an empty command: the image's runs")
     return {**body, "HostConfig": host} if host else body
 
 
@@ -77,6 +75,8 @@ def _healthcheck(node: Node) -> dict[str, Any] | None:
         if entry("test") is not None:
             fields.at("test").notice("is not run: the healthcheck is disabled")
         return {"Test": ["NONE"]}
+    if (n := entry("start_interval")) is not None:
+        n.notice("takes an engine of version 25 or later; an older one checks at the interval from the start")
     if (n := entry("test")) is not None and (test := _test(n)):
         health["Test"] = test
     for key, field in (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bluegreen.compose import dotenv, keys, values
 from bluegreen.compose.mounts import resolve
-from bluegreen.compose.tree import Node, Table
+from bluegreen.compose.tree import Node, Table, storable
 from bluegreen.compose.variables import Variables
 
 
@@ -26,6 +26,8 @@ def read_environment(
         resolved = variables.lookup(key) if value is None else value
         if resolved is None:
             found.pop(key, None)
+        elif not storable(resolved):
+            node.error("environment-form", f"the value of {key} is no text in UTF-8")
         else:
             found[key] = resolved
     return found

@@ -24,10 +24,11 @@ MAX_NESTING = 32
 class VariableError(ValueError):
     """A value's variables can't be resolved: ``code`` tells a wrong form from a missing value."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *next_: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.next = next_
 
 
 def substitute(
@@ -95,7 +96,8 @@ def _braced(
     reason = evaluated()
     state = "is not set" if value is None else "is empty"
     because = f": {reason}" if reason else ""
-    raise VariableError("variable-required", f"{variable} is required and {state}{because}")
+    message = f"{variable} is required and {state}{because}"
+    raise VariableError("variable-required", message, f"{variable}=... in .env, or in the environment")
 
 
 def _value(name: str, lookup: Lookup, unset: Callable[[str], None], excused: frozenset[str]) -> str:

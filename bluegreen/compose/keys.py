@@ -10,7 +10,6 @@ TOP = ("name", "version", "services", "networks", "volumes", "secrets", "configs
 TOP_KNOWN = ("include", "models")
 TOP_HINTS = {
     "include": "put the included services into this file",
-    "service": "did you mean 'services'?",
     "proxy": "it belongs under x-bluegreen",
     "keep": "it belongs under x-bluegreen",
     "smoke": "it belongs under x-bluegreen",

@@ -120,7 +120,7 @@ def _read(top: Table, name: str, file: Path, directory: Path, known: Variables) 
         rules.check(drafts, services)
     listen = settle.public_listener(drafts, settings)
     proxy = settings.proxy_settings(listen)
-    settle.check_host_ports(drafts, proxy.listen)
+    settle.check_host_ports(drafts, proxy, settings.proxy_node)
     finished = [settle.settle(draft, declared, drafts) for draft in drafts.values()]
     settled = [service for service in finished if service is not None]
     settle.check_used(drafts, declared, [secrets, configs])

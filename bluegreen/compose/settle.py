@@ -13,7 +13,7 @@ from bluegreen.compose.settings import Settings
 from bluegreen.compose.toplevel import Declared
 from bluegreen.compose.tree import Node
 from bluegreen.model.names import Kind
-from bluegreen.model.project import Dependency, NetworkUse, Service
+from bluegreen.model.project import Dependency, NetworkUse, ProxySettings, Service
 
 _BOTH_SLOTS = (Kind.ROUTED, Kind.INTERNAL)
 """Kinds that run in two slots at once. A worker runs in one only, a job once."""
@@ -96,21 +96,32 @@ def public_listener(drafts: Mapping[str, Draft], settings: Settings) -> str | No
     return chosen
 
 
-def check_host_ports(drafts: Mapping[str, Draft], listen: str) -> None:
-    """Two owners of one host port: shared services, and the proxy."""
-    taken: list[tuple[str, str, str]] = []
-    ip, _, number = listen.rpartition(":")
-    taken.append((ip.strip("[]"), number, "the proxy's public listener"))
+def check_host_ports(drafts: Mapping[str, Draft], proxy: ProxySettings, place: Node | None) -> None:
+    """Two owners of one host port: shared services, and the proxy, whose settings are at ``place``."""
+    taken: list[tuple[str, str]] = []  # address and owner
+
+    def claim(address: str, owner: str, node: Node | None) -> None:
+        for other, other_owner in taken:
+            if node is not None and _overlap(address, other):
+                number = address.rpartition(":")[2]
+                node.error("port-twice", f"the host port {number} is taken by {other_owner}")
+        taken.append((address, owner))
+
+    claim(proxy.listen, "the proxy's public listener", place)
+    if not proxy.preview.endswith(":0"):
+        claim(proxy.preview, "the proxy's preview listener", place)
     for draft in drafts.values():
         for port in draft.ports if draft.kind is Kind.SHARED else ():
-            if port.protocol != "tcp" or not port.published.isdigit():
-                continue
-            for other_ip, other_number, owner in taken:
-                everywhere = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
-                same = other_ip == port.host_ip or {other_ip, port.host_ip} & everywhere
-                if other_number == port.published and same:
-                    port.node.error("port-twice", f"the host port {port.published} is taken by {owner}")
-            taken.append((port.host_ip, port.published, f"the service {draft.name!r}, at {port.node.where}"))
+            if port.protocol == "tcp" and port.published.isdigit():
+                claim(port.address, f"the service {draft.name!r}, at {port.node.where}", port.node)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two ``[ADDRESS:]PORT`` can't both be bound."""
+    ip, _, number = one.rpartition(":")
+    other_ip, _, other_number = other.rpartition(":")
+    everywhere = {"", "0.0.0.0", "[::]"}  # noqa: S104 - compared, not bound
+    return number == other_number and (ip == other_ip or bool({ip, other_ip} & everywhere))
 
 
 def check_used(drafts: Mapping[str, Draft], declared: Declared, sources: list[Mapping[str, Source]]) -> None:

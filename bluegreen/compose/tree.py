@@ -158,24 +158,28 @@ class _Walk:
 
             try:
                 text = substitute(text, self.variables.lookup, unset, self.variables.excused)
-                if "\0" in text:
-                    raise VariableError("variable-form", "a variable's value holds a NUL character")
+                if not storable(text):
+                    raise VariableError("variable-form", "a variable's value is no text in UTF-8")
             except VariableError as error:
-                report.error(raw.line, path, error.code, error.message)
+                report.error(raw.line, path, error.code, error.message, error.next)
                 text, broken = "", True
         return Scalar(self.report, path, raw.line, text, raw.plain, null, broken)
 
     def _readable(self, raw: RawScalar, path: str) -> str | None:
         """The text, unless it can't be stored: a quoted escape can spell NUL or half a character."""
-        try:
-            raw.text.encode()
-        except UnicodeEncodeError:
-            self.report.error(raw.line, path, "file-characters", "holds half of a surrogate pair")
-            return None
-        if "\0" in raw.text:
-            self.report.error(raw.line, path, "file-characters", "holds a NUL character")
-            return None
-        return raw.text
+        if storable(raw.text):
+            return raw.text
+        self.report.error(raw.line, path, "file-characters", "holds a NUL character or half of a surrogate pair")
+        return None
+
+
+def storable(text: str) -> bool:
+    """Whether the engine can be sent it. Variables of a process may hold any bytes, which Python smuggles through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _join(path: str, key: str) -> str:

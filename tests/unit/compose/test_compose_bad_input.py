@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -246,15 +247,24 @@ def test_an_unset_variable_is_empty_and_noticed(tmp_path: Path) -> None:
 
 
 def test_an_unset_required_variable(tmp_path: Path) -> None:
-    assert service_problems(tmp_path, "environment:\n  A: ${DB_PASSWORD:?set it in .env}") == [
-        "compose.yaml:6 services.web.environment.A: DB_PASSWORD is required and is not set: set it in .env"
-    ]
+    caught = error(tmp_path, around("environment:\n  A: ${DB_PASSWORD:?see the wiki}"))
+    assert caught.code == "variable-required"
+    assert str(caught.problem) == (
+        "compose.yaml:6 services.web.environment.A: DB_PASSWORD is required and is not set: see the wiki"
+    )
+    assert caught.problem.next == ("DB_PASSWORD=... in .env, or in the environment",)
 
 
 def test_a_malformed_variable(tmp_path: Path) -> None:
     assert service_problems(tmp_path, "environment: {A: 'pa$$w$'}") == [
         "compose.yaml:5 services.web.environment.A: '$' is no variable; a literal dollar sign is written $$"
     ]
+
+
+@pytest.mark.parametrize("block", ["environment: {A: $RAW}", "environment: [RAW]"])
+def test_a_variable_that_is_no_text(tmp_path: Path, block: str) -> None:
+    (problem,) = service_problems(tmp_path, block, env={"RAW": os.fsdecode(b"\xff")})
+    assert problem.endswith("is no text in UTF-8")
 
 
 def test_keys_are_not_interpolated(tmp_path: Path) -> None:

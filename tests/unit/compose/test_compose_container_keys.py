@@ -133,7 +133,7 @@ def test_a_key_becomes_the_engine_s_field(tmp_path: Path, block: str, expected: 
     ("healthcheck: {intervall: 1s}",
      "5 services.web.healthcheck.intervall: unknown key 'intervall'; did you mean 'interval'?"),
     ("logging: json-file", "5 services.web.logging: expected a mapping, found a text"),
-    ("command: \"\\0\"", "5 services.web.command: holds a NUL character"),
+    ("command: \"\\0\"", "5 services.web.command: holds a NUL character or half of a surrogate pair"),
 ])
 def test_a_wrong_value_is_said_with_its_place(tmp_path: Path, block: str, problem: str) -> None:
     assert service_problems(tmp_path, block) == [f"compose.yaml:{problem}"]
@@ -168,7 +168,7 @@ def test_the_grace_period_is_kept_to_the_fraction(tmp_path: Path) -> None:
 
 def test_an_empty_command_alone_is_noticed_since_the_engine_ignores_it(tmp_path: Path) -> None:
     project = read(tmp_path, "services: {web: {image: a, command: [], x-bluegreen: {route: /, port: 80}}}")
-    assert "the image's command runs" in project.notices[0].message
+    assert "can't have an empty command: the image's runs" in project.notices[0].message
     assert project.notices[0].where == "compose.yaml:1 services.web.command"
 
 

@@ -201,6 +201,13 @@ def test_two_owners_of_one_host_port(tmp_path: Path) -> None:
     ]
 
 
+def test_the_preview_on_the_public_port(tmp_path: Path) -> None:
+    text = "x-bluegreen: {proxy: {listen: 81, preview: 81}}\n" + around("")
+    assert problems(tmp_path, text) == [
+        "compose.yaml:1 x-bluegreen.proxy: the host port 81 is taken by the proxy's public listener"
+    ]
+
+
 # The top-level block
 
 
