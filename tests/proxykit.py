@@ -19,7 +19,7 @@ SETTINGS = ProxySettings()
 BLUE_ADDRESS, GREEN_ADDRESS = "10.213.1.16:8000", "10.213.2.16:8000"
 
 
-def release(number: int, **services: tuple[str, ...]) -> Release:
+def release(number: int, /, **services: tuple[str, ...]) -> Release:
     """A release with these routed services; by default one, ``web``, at ``/``. Prefixes may carry ``HOST/``."""
     wanted = services or {"web": ("/",)}
     return Release(
@@ -38,7 +38,7 @@ def route(text: str) -> Route:
     return Route(slash + path, host or None)
 
 
-def stack(number: int, address: str = BLUE_ADDRESS, **services: tuple[str, ...]) -> Stack:
+def stack(number: int, address: str = BLUE_ADDRESS, /, **services: tuple[str, ...]) -> Stack:
     made = release(number, **services)
     return Stack(made, dict.fromkeys(made.services, (address,)))
 

@@ -71,7 +71,7 @@ class MemoryNginx(Nginx):
         self.sessions = 0
         self.dead: set[str] = set()
         """Sessions whose agent was killed."""
-        self._root = root
+        self.root = root
         self._fetch = fetch
         self._starts = 0
         self._draining = 0
@@ -82,7 +82,7 @@ class MemoryNginx(Nginx):
     # -- for tests -----------------------------------------------------------------------------------------
     def restart(self) -> None:
         """The container is (re)started: what the volume says is compiled, everything in memory is gone."""
-        _make_ready(self._root)
+        _make_ready(self.root)
         self.running = True
         self._starts += 1
         self._draining = 0
@@ -153,7 +153,7 @@ class MemoryNginx(Nginx):
 
     # -- inside --------------------------------------------------------------------------------------------
     def _load(self) -> None:
-        current = self._root / "current"
+        current = self.root / "current"
         digest, routes = current / "digest", current / "routes.json"
         self._compiled = (
             digest.read_text().strip() if digest.is_file() else None,
@@ -168,13 +168,13 @@ class MemoryNginx(Nginx):
         """As nginx looks: green first, then blue, and the last that has a marker counts."""
         found = None
         for slot in (Slot.GREEN, Slot.BLUE):
-            if (self._root / "current" / marker.format(slot)).is_file():
+            if (self.root / "current" / marker.format(slot)).is_file():
                 found = slot
         return found
 
     def _control(self, request: dict[str, Any]) -> Answer:
         if request["path"] == STATE:
-            number = self._root / "current" / "generation"
+            number = self.root / "current" / "generation"
             if not number.is_file():
                 return Answer(404)
             compiled = {"x-bluegreen-compiled": self._compiled[0]} if self._compiled[0] else {}

@@ -123,7 +123,12 @@ def _whole(name: str, value: object, least: int, most: int) -> int:
 
 
 def _milliseconds(name: str, value: object) -> str:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not 0.001 <= value <= 31_536_000:
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or not 0.001 <= value <= 31_536_000
+    ):
         raise _bad(name, value, "it is a number of seconds, up to a year")
     return f"{round(value * 1000)}ms"
 
