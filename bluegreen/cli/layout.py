@@ -30,9 +30,16 @@ class Page:
             self.lines.extend(wrapped(part, head if number == 0 else " " * INDENT, self.width))
 
     def quoted(self, lines: Iterable[str]) -> None:
-        """Somebody else's output, as it is but for control characters, indented."""
-        for line in lines:
-            self.lines.append(f"{'':{INDENT}}| {plain(line)}"[: max(self.width, 120)].rstrip())
+        """Somebody else's output, indented: as it is but for control characters, repeated lines once."""
+        said = [plain(line) for line in lines]
+        number = 0
+        while number < len(said):
+            times = 1
+            while number + times < len(said) and said[number + times] == said[number]:
+                times += 1
+            repeated = f"  ({times} times)" if times > 1 else ""
+            self.lines.extend(wrapped(f"{said[number]}{repeated}", f"{'':{INDENT}}| ", self.width))
+            number += times
 
     def commands(self, label: str, items: Iterable[str]) -> None:
         """Commands, each on a line of its own so that it can be pasted; what one is for goes beside it."""
@@ -88,6 +95,7 @@ def count(number: int, word: str, plural: str | None = None) -> str:
 
 
 def wrapped(text: str, head: str, width: int) -> list[str]:
+    """Text behind a head, further lines below the text."""
     if len(head) + len(text) <= width:
         return [f"{head}{text}".rstrip()]
     import textwrap

@@ -36,14 +36,14 @@ class Moving:
         if self._run.output.form == "text" and self._said(event):
             self._progress(event)
 
-    def finish(self, result: MoveResult) -> int:
+    def finish(self, project: str, result: MoveResult) -> int:
         """Print the rest; answers the exit code."""
         self._progress.close()
         run = self._run
+        data = screen.data(project, result, self.timings)
         if result.outcome == "planned":
-            return run.answer("planned", screen.data(result, self.timings), screen.plan(run.page(), result))
+            return run.answer("planned", data, screen.plan(run.page(), result))
         code = screen.exit_of(result)
-        data = screen.data(result, self.timings)
         if result.smoke_failures and run.output.form != "text":
             return run.fail(screen.smoke_error(result), data)
         lines = screen.lines(run.page(), result, flipped="verified" in self.timings)

@@ -67,6 +67,11 @@ class Output:
         return bool(env.get("CLICOLOR_FORCE", "0") != "0") or self.is_terminal(stream)
 
     @property
+    def redraws(self) -> bool:
+        """Whether standard error is a terminal that can be drawn on."""
+        return self.is_terminal("err") and self._env.get("TERM") not in (None, "", "dumb")
+
+    @property
     def width(self) -> int:
         """Columns to write in: 80, or fewer on a narrow terminal."""
         for stream in ("err", "out"):

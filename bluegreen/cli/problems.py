@@ -7,7 +7,7 @@ from typing import Any
 
 from bluegreen.cli.layout import INDENT, Page
 from bluegreen.cli.run import log_of
-from bluegreen.model.errors import BluegreenError, Exit, Held, Overtaken, Problem
+from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Problem
 
 LAST_LINES = 12
 
@@ -52,11 +52,16 @@ def screen(page: Page, error: BluegreenError) -> list[str]:
         return _several(page, error)
     problem = error.problem
     page.field(heading_of(error), problem.message)
-    if problem.where:
-        page.field("WHERE", problem.where)
+    show_place(page, problem)
     show_log(page, error)
     page.commands("NEXT", problem.next)
     return page.lines
+
+
+def show_place(page: Page, problem: Problem) -> None:
+    """Where it is, unless the message begins with that."""
+    if problem.where and not problem.message.startswith(problem.where):
+        page.field("WHERE", problem.where)
 
 
 def show_log(page: Page, error: BaseException) -> None:
@@ -84,6 +89,3 @@ def _one(page: Page, problem: Problem) -> None:
 def _command(item: str) -> str:
     """Without what the command is for: JSON has it to run, not to read."""
     return item.partition("    ")[0].strip()
-
-
-__all__ = ["Held", "errors_of", "heading_of", "outcome_of", "screen", "show_log"]

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.cli.layout import duration
-from bluegreen.cli.phases import ORDER, Phases, phase_lines, summary
+from bluegreen.cli.layout import duration, plain, wrapped
 
 if TYPE_CHECKING:
+    from bluegreen.cli.phases import Phases
     from bluegreen.cli.run import Run
     from bluegreen.model.events import Event
 
+LABEL = 11
+
 
 class PlainProgress:
-    """A line for each phase when it is over; with ``--verbose`` one for each step instead."""
+    """A line for each phase once another has begun; with ``--verbose`` one for each step instead."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._phases = Phases()
-        self._announced: set[str] = set()
+        self._phases: Phases | None = None
+        self._building: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "operation":
             self._run.output.note([header(event)])
+            if self._phases is not None:
+                self._phases.feed(event)
         elif event.kind == "notice":
-            self._flush(before=None)
+            self._flush(None)
             self._note("note", f"{event.subject}: {event.message}" if event.subject else event.message)
         elif self._run.verbose:
             self._verbosely(event)
@@ -32,46 +36,59 @@ class PlainProgress:
             self._summed_up(event)
 
     def close(self) -> None:
-        self._flush(before=None)
+        """Print what has not been printed yet."""
+        self._flush(None)
 
     def _summed_up(self, event: Event) -> None:
-        phase = self._phases.feed(event)
-        if phase is None:
-            return
-        if event.kind == "step":
-            self._flush(before=phase.name)
-            if phase.name == "build" and event.subject not in self._announced:
-                self._announced.add(event.subject)
-                self._note("build", f"{event.subject} ...")
+        phases = self._folded()
+        phase = phases.feed(event)
+        if event.kind == "progress" and event.name == "build" and event.subject not in self._building:
+            self._building.add(event.subject)
+            self._note("build", f"{event.subject} ...")
+        elif phase is not None and event.kind == "step":
+            self._flush(phase.name)
 
     def _verbosely(self, event: Event) -> None:
+        message = plain(event.message)
         if event.kind == "progress":
-            self._note("", f"{event.subject}: {event.message}")
+            self._note("", f"{event.subject}: {message}" if event.name == "build" else message)
         elif event.kind == "step-done":
             took = f"  {duration(event.ms)}" if event.ms is not None else ""
-            self._note("done", f"{event.name} {event.subject}{took}")
+            self._note("done", f"{event.name} {event.subject}{took}" + (f"  ({message})" if message else ""))
         elif event.kind == "step":
-            self._note("do", f"{event.name} {event.subject}" + (f"  ({event.message})" if event.message else ""))
+            self._note("do", f"{event.name} {event.subject}" + (f"  ({message})" if message else ""))
         elif event.kind == "step-failed":
-            self._note("failed", f"{event.name} {event.subject}: {event.message}")
+            self._note("failed", f"{event.name} {event.subject}: {message}")
+
+    def _folded(self) -> Phases:
+        if self._phases is None:
+            from bluegreen.cli.phases import Phases
+
+            self._phases = Phases()
+        return self._phases
 
     def _flush(self, before: str | None) -> None:
-        """Print what is over of the phases that stand before another's begin; of all, where None."""
-        limit = ORDER.index(before) if before in ORDER else len(ORDER)
+        """Print what is over of the phases that stand before the named one; of all, where None."""
+        if self._phases is None:
+            return
+        from bluegreen.cli.screens import phases as screen
+
         for phase in self._phases.ordered():
-            if phase.name in ORDER and ORDER.index(phase.name) >= limit:
-                continue
-            fresh = [i for i in phase.items[phase.shown :] if not i.running]
-            if fresh and not any(i.running for i in phase.items):
-                if summary(phase.name, fresh):
-                    self._run.output.note(phase_lines(phase, fresh, self._run.output.width))
+            if phase.name == before:
+                return
+            fresh = phase.items[phase.shown :]
+            if fresh and not phase.running:
+                self._print(screen.lines(phase, fresh, self._phases.project, self._run.output.width))
                 phase.shown = len(phase.items)
-                phase.started = phase.ended
 
     def _note(self, label: str, text: str) -> None:
-        page = self._run.page()
-        page.field(f"  {label}".ljust(10), text)
-        self._run.output.note(page.lines)
+        head = f"  {label}".ljust(LABEL)
+        first, *rest = wrapped(self._run.printed(text), head, self._run.output.width)
+        self._print([first, *(f"{'':{LABEL}}{line.strip()}" for line in rest)])
+
+    def _print(self, lines: list[str]) -> None:
+        if lines:
+            self._run.output.note(lines)
 
 
 def header(event: Event) -> str:
@@ -85,6 +102,9 @@ def header(event: Event) -> str:
             words.append(f'"{data["subject"]}"')
         if data.get("dirty"):
             words.append("(dirty tree)")
-        return f"{'  '.join(words)}  -> {data.get('slot')}"
+        end, text = f"-> {data.get('slot')}", "  ".join(words)
+        room = 80 - len(end) - 2
+        cut = text if len(text) <= room else f"{text[: room - 1]}…"
+        return f"{cut.ljust(room)}  {end}"
     came = f"{data.get('from')} ({data.get('from_slot')})" if data.get("from") else "nothing"
     return f"{data.get('project', '')}  {came} -> {data.get('to')} ({data.get('slot')}, {data.get('how')})"

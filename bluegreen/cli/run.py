@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -50,6 +51,7 @@ class Run:
         self._connected: Engine | None = None
         self._terminal = terminal
         self._sinks: list[Sink] = []
+        self._turn = threading.RLock()
 
     @classmethod
     def of_process(cls) -> Run:
@@ -109,18 +111,18 @@ class Run:
 
     def emit(self, event: Event) -> None:
         """The sink handed to the app. Never raises: who watches can't stop what is being done."""
-        if event.kind == "notice":
-            self.notices.append({"where": event.subject, "message": self.printed(event.message)})
-        if self.output.form == "events":
-            self._stream(event)
-            return
-        if not self._sinks and event.kind == "notice":
-            self.say("note", f"{event.subject}: {event.message}" if event.subject else event.message)
-        for sink in list(self._sinks):
-            try:
-                sink(event)
-            except Exception:  # whatever is wrong with a screen, the operation goes on
-                self._sinks.remove(sink)
+        with self._turn:  # events come from several threads
+            if event.kind == "notice":
+                self.notices.append({"where": event.subject, "message": self.printed(event.message)})
+                if not self._sinks:
+                    self.say("note", f"{event.subject}: {event.message}" if event.subject else event.message)
+            if self.output.form == "events":
+                self._stream(event)
+            for sink in list(self._sinks):
+                try:
+                    sink(event)
+                except Exception:  # whatever is wrong with a screen, the operation goes on
+                    self._sinks.remove(sink)
 
     def notice(self, message: str, where: str = "") -> None:
         """Something worth a line that is no error."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bluegreen.cli import target
-from bluegreen.cli.guard import ignore_hangup
+from bluegreen.cli.operating import operating
 from bluegreen.cli.options import Command
 from bluegreen.cli.run import Run
 from bluegreen.model.errors import BluegreenError, Exit, UsageError
@@ -57,24 +57,20 @@ def command(
 
     site = run.site(name or load(tag).name)
     request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason)
-    progress = _progress(run)
-    if not dry_run:
-        ignore_hangup()
+    if dry_run:
+        planned = deploy(site, request)
+        return run.answer(planned.outcome, screen.data(site.name, planned, None), screen.plan(run.page(), planned))
     try:
-        result = deploy(site, request)
+        with operating(run, live=True):
+            result = deploy(site, request)
     except KeyboardInterrupt:
-        progress.close()
         return _failed(run, site, _interrupted(), tag)
     except BluegreenError as error:
-        progress.close()
         if not screen.is_a_failed_deploy(error):
             raise
         return _failed(run, site, error, tag)
-    progress.close()
-    if result.outcome == "planned":
-        return run.answer("planned", screen.data(result, None), screen.plan(run.page(), result))
     after = _look(site)
-    return run.answer(result.outcome, screen.data(result, after), screen.lines(run.page(), result, after))
+    return run.answer(result.outcome, screen.data(site.name, result, after), screen.lines(run.page(), result, after))
 
 
 def _check(tag: str | None) -> None:
@@ -86,15 +82,6 @@ def _check(tag: str | None) -> None:
             where="TAG",
             next=("bg deploy v1.0.0",),
         )
-
-
-def _progress(run: Run):  # type: ignore[no-untyped-def]
-    from bluegreen.cli.progress import PlainProgress
-
-    progress = PlainProgress(run)
-    if run.output.form == "text":
-        run.watch(progress)
-    return progress
 
 
 def _failed(run: Run, site: Site, error: BluegreenError, tag: str | None) -> int:

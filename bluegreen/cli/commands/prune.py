@@ -22,11 +22,11 @@ def command(run: Run, keep: int | None, dry_run: bool) -> int:
     with operating(run):
         done = prune(run.site(), keep, dry_run=dry_run)
     data = {"plan": [dict(step) for step in done.plan]}
-    if done.outcome == "planned":
-        return run.answer("planned", data, plan_lines(run.page(), done.plan))
     containers = sum(1 for step in done.plan if step["step"] == "remove")
     images = sum(1 for step in done.plan if step["step"] == "remove-image")
     page = run.page()
+    if done.outcome == "planned" and (containers or images):
+        return run.answer("planned", data, plan_lines(page, done.plan))
     if containers or images:
         page.field("PRUNED", f"{count(containers, 'container')} and {count(images, 'image tag')} removed")
     else:

@@ -28,4 +28,5 @@ def command(run: Run, to: str | None, option: str | None, reason: str | None, dr
     moving = Moving(run, "rollback")
     if not dry_run:
         ignore_hangup()
-    return moving.finish(rollback(run.site(), option or to, reason=reason, dry_run=dry_run))
+    site = run.site()
+    return moving.finish(site.name, rollback(site, option or to, reason=reason, dry_run=dry_run))

@@ -22,4 +22,5 @@ def command(run: Run, to: str, reason: str | None, dry_run: bool) -> int:
     moving = Moving(run, "switch")
     if not dry_run:
         ignore_hangup()
-    return moving.finish(switch(run.site(), to, reason=reason, dry_run=dry_run))
+    site = run.site()
+    return moving.finish(site.name, switch(site, to, reason=reason, dry_run=dry_run))

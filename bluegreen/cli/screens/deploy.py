@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.layout import Page, count, duration
-from bluegreen.cli.problems import heading_of, show_log
+from bluegreen.cli.problems import heading_of, show_log, show_place
 from bluegreen.cli.screens import status as standing
 from bluegreen.cli.screens.plan import plan_lines
-from bluegreen.model.codec import encode
 from bluegreen.model.errors import BluegreenError, Exit, Held
 
 if TYPE_CHECKING:
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
 _UNTOUCHED = (Exit.USAGE, Exit.REFUSED, Exit.UNREACHABLE)
 
 
-def data(result: DeployResult, after: Status | None) -> dict[str, Any]:
+def data(project: str, result: DeployResult, after: Status | None) -> dict[str, Any]:
     """``deploy --json``."""
     return {
-        "project": after.project if after else None,
+        "project": project,
         "release": result.release.number,
         "tag": result.release.tag,
         "revision": result.release.revision,
@@ -81,8 +80,7 @@ def failure(page: Page, error: BluegreenError, tag: str | None, after: Status | 
     else:
         page.field("NOT DEPLOYED", _who_serves(after))
         page.field("WHY", error.problem.message)
-    if error.problem.where:
-        page.field("WHERE", error.problem.where)
+    show_place(page, error.problem)
     show_log(page, error)
     if after is not None and after.standby is not None:
         page.field("STANDBY", f"{after.standby.tag} is warm in {after.standby.slot}")
@@ -126,6 +124,3 @@ def _standing(after: Status | None) -> dict[str, Any]:
         return {"url": None, "generation": None, "live": None, "standby": None, "candidate": None, "verified": False}
     found = standing.data(after)
     return {k: found[k] for k in ("url", "generation", "live", "standby", "candidate")} | {"verified": True}
-
-
-__all__ = ["data", "encode", "failure", "failure_data", "is_a_failed_deploy", "lines", "plan"]

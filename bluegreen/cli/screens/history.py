@@ -59,7 +59,7 @@ def why_data(why: Why) -> dict[str, Any]:
 def why_lines(page: Page, why: Why) -> list[str]:
     page.line(f"{why.tag}  release {why.release}", short_time(why.at))
     page.field("WHY", why.message)
-    if why.where:
+    if why.where and not why.message.startswith(why.where):
         page.field("WHERE", why.where)
     if why.logs:
         page.line(f"{'':{INDENT}}last lines:")

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 _HEADS = {"rollback": "ROLLED BACK", "switch": "SWITCHED"}
 
 
-def data(result: MoveResult, timings: Mapping[str, float]) -> dict[str, Any]:
+def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict[str, Any]:
     """``rollback --json`` and ``switch --json``. ``verified_ms`` counts from the start of the process."""
     verified = timings.get("verified")
     return {
+        "project": project,
         "kind": result.kind,
         "how": result.how,
         "release": result.release.number,
@@ -43,7 +44,7 @@ def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, 
     parts = {name: timings[name] for name in ("probe", "switch") if name in timings}
     before = total - sum(parts.values())
     shown = "  ".join(f"{name} {ms:.0f}" for name, ms in parts.items())
-    page.line(f"{'':{INDENT}}process start to engine's answers {before:.0f}  {shown}")
+    page.line(f"{'':{INDENT}}of these: start and look {before:.0f}  {shown}")
 
 
 def lines(page: Page, result: MoveResult, *, flipped: bool) -> list[str]:

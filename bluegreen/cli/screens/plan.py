@@ -9,12 +9,9 @@ from bluegreen.cli.layout import Page
 
 def plan_lines(page: Page, plan: Sequence[Mapping[str, str]]) -> list[str]:
     """The steps, in order, each with the reason it is there for."""
-    if not plan:
-        page.line("nothing to do")
-        return page.lines
     for number, step in enumerate(plan, 1):
-        cause = f"  ({step['cause']})" if step["cause"] else ""
+        cause = f"  ({step['cause']})" if " " in step["cause"] else ""
         page.field(f"{number:4}", f"{step['step']} {step['subject']}{cause}")
     page.line()
-    page.line("Nothing was changed: this was a dry run.")
+    page.line("Nothing was changed: this was a dry run." if plan else "There is nothing to do.")
     return page.lines

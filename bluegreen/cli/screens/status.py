@@ -38,7 +38,7 @@ def lines(page: Page, status: Status) -> list[str]:
         page.line(f"LIVE     {_place(status.live)}", status.url or "")
         page.line(f"         {_running(status.live)}", f"since {short_time(status.live.since)}")
     if status.standby is not None:
-        page.line(f"STANDBY  {_place(status.standby)}", "warm: bg rollback takes milliseconds")
+        page.line(f"STANDBY  {_place(status.standby)}", "marked bad" if status.standby.mark == "bad" else "warm")
         page.line(f"         {_running(status.standby)}")
         if status.standby.connections:
             open_now = count(status.standby.connections, "connection")
@@ -46,8 +46,9 @@ def lines(page: Page, status: Status) -> list[str]:
     elif status.live is not None and status.candidate is None:
         page.field("STANDBY", "none" + (": a rollback recreates a kept release" if any_whole(status.kept) else ""))
     if status.candidate is not None:
-        page.line(f"CANDIDATE {_place(status.candidate)}")
+        page.line(f"STAGED   {_place(status.candidate)}", "without traffic")
         page.line(f"         {_running(status.candidate)}")
+    page.commands("NEXT", _moves(status))
     if status.kept:
         page.field("KEPT", ", ".join(_kept(k) for k in status.kept))
     if status.shared:
@@ -78,9 +79,21 @@ def short_time(at: str) -> str:
     return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M")
 
 
+def _moves(status: Status) -> list[str]:
+    """Where traffic can go from here."""
+    if status.candidate is not None and status.live is not None:
+        tag = status.candidate.tag
+        return [f"bg switch {tag}    all traffic to {tag}", "bg preview    look at it first", "bg abort    remove it"]
+    if status.standby is None:
+        return []
+    tag = status.standby.tag
+    if status.standby.mark == "bad":
+        return [f"bg switch {tag}    forward to {tag} again, if you are sure"]
+    return [f"bg rollback    back to {tag}, in milliseconds"]
+
+
 def _place(place: Place) -> str:
-    marked = "  marked bad" if place.mark == "bad" else ""
-    return f"{place.tag}  release {place.release}  {place.slot}{marked}"
+    return f"{place.tag}  release {place.release}  {place.slot}"
 
 
 def _running(place: Place) -> str:
