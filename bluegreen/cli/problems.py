@@ -40,7 +40,7 @@ def errors_of(error: BluegreenError, rename: Callable[[str], str] = str) -> list
             "code": p.code,
             "message": rename(p.message),
             "where": p.where,
-            "next": [_command(rename(n)) for n in p.next],
+            "next": [_command(rename(n)) for n in p.next or error.problem.next],
         }
         for p in error.problems
     ]
@@ -75,6 +75,8 @@ def _several(page: Page, error: BluegreenError) -> list[str]:
     page.field(heading_of(error), f"{error.problem.message}; nothing was changed.")
     for problem in error.problems:
         _one(page, problem)
+    page.line()
+    page.commands("NEXT", [n for n in error.problem.next if not any(n in p.next for p in error.problems)])
     return page.lines
 
 

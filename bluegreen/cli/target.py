@@ -35,7 +35,7 @@ def file_of(run: Run) -> Path | None:
         return None
     path = Path(run.file)
     if not path.is_file():
-        raise UsageError("file-missing", f"there is no file {run.file}", where="--file")
+        raise UsageError("file-missing", f"there is no file {run.file}", where="--file", next=("bg init",))
     return path
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bluegreen.model.errors import Problem, UsageError
 from bluegreen.model.project import Notice
 
+AGAIN = ("bg config    checks the file again",)
+
 
 class Report:
     """Collects problems and notices. A finding is kept once per line, however many aliases lead to it."""
@@ -51,10 +53,10 @@ class Report:
         problems = self.problems
         if len(problems) == 1:
             only = problems[0]
-            raise UsageError(only.code, only.message, where=only.where, next=only.next)
+            raise UsageError(only.code, only.message, where=only.where, next=only.next or AGAIN)
         if problems:
             message = f"{self.file} has {len(problems)} problems"
-            raise UsageError("file-invalid", message, where=self.file, problems=problems)
+            raise UsageError("file-invalid", message, where=self.file, next=AGAIN, problems=problems)
 
 
 def _one_line(text: str) -> str:

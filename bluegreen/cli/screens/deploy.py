@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.layout import Page, count, duration
@@ -75,6 +76,7 @@ def is_a_failed_deploy(error: BluegreenError) -> bool:
 
 def failure(page: Page, error: BluegreenError, tag: str | None, after: Status | None) -> list[str]:
     live = after.live if after else None
+    page.line()
     if error.exit is Exit.INCOMPLETE:
         page.field(heading_of(error), error.problem.message)
     else:
@@ -86,7 +88,9 @@ def failure(page: Page, error: BluegreenError, tag: str | None, after: Status | 
         page.field("STANDBY", f"{after.standby.tag} is warm in {after.standby.slot}")
     elif live is not None and after is not None and after.operation is None:
         page.field("STANDBY", "none is warm")
-    page.commands("NEXT", error.problem.next or _next(tag))
+    if not error.problem.next:
+        error.problem = replace(error.problem, next=_next(tag))  # for the JSON answer too
+    page.commands("NEXT", error.problem.next)
     return page.lines
 
 
