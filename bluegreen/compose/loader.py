@@ -9,7 +9,7 @@ from pathlib import Path
 from bluegreen.compose import keys, rules, settle, values, variables, yamltree
 from bluegreen.compose.files import read_sources
 from bluegreen.compose.locate import FILES, normalised
-from bluegreen.compose.report import Report
+from bluegreen.compose.report import AGAIN, Report
 from bluegreen.compose.service import Draft, Surroundings, read_service
 from bluegreen.compose.settings import read_settings
 from bluegreen.compose.toplevel import read_declared
@@ -58,19 +58,19 @@ def _parse(file: Path, report: Report) -> RawMapping:
     except FileNotFoundError as error:
         raise UsageError("file-missing", f"there is no file {file}", next=("bg init",)) from error
     except UnicodeDecodeError as error:
-        raise UsageError("file-not-yaml", "is not text in UTF-8", where=place) from error
+        raise UsageError("file-not-yaml", "is not text in UTF-8", where=place, next=AGAIN) from error
     except (OSError, ValueError) as error:
-        raise UsageError("file-unreadable", f"can't be read: {error}", where=place) from error
+        raise UsageError("file-unreadable", f"can't be read: {error}", where=place, next=AGAIN) from error
     try:
         raw = yamltree.parse(text)
     except yamltree.NotYamlError as error:
         message = f"is not YAML: {error.message}"
-        raise UsageError("file-not-yaml", message, where=report.where(error.line, "")) from error
+        raise UsageError("file-not-yaml", message, where=report.where(error.line, ""), next=AGAIN) from error
     if raw is None or (isinstance(raw, RawScalar) and raw.plain and not raw.text):
         raise UsageError("file-empty", "is empty", where=place, next=("bg init",))
     if not isinstance(raw, RawMapping):
         message = "is no Compose file: at its top stands no mapping such as services: ..."
-        raise UsageError("file-not-compose", message, where=report.where(raw.line, ""))
+        raise UsageError("file-not-compose", message, where=report.where(raw.line, ""), next=AGAIN)
     return raw
 
 
