@@ -62,6 +62,7 @@ class Api:
         """
         self.address = address
         self.engine = ""  # its version, for messages
+        _knock(address)
         with edge("connecting", str(address)):
             self._client = self._open(".".join(map(str, OLDEST)))
             answer = self._client.get(f"{self._client.base_url}/_ping", timeout=PING_TIMEOUT)
@@ -163,6 +164,20 @@ class Api:
 def path(pattern: str, *names: str) -> str:
     """Fill ``{}`` with quoted names. Slashes and colons stay: image names have them."""
     return pattern.format(*(quote(name, safe="/:@") for name in names))
+
+
+def _knock(address: Address) -> None:
+    """Fail at once where nobody listens on a unix socket, before the SDK is imported (and leaks its own socket)."""
+    if address.scheme != "unix":
+        return
+    import socket
+
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PING_TIMEOUT[0])
+            sock.connect(urlsplit(address.url).path)
+    except OSError as error:
+        raise EngineUnreachable("engine.unreachable", f"no answer from {address}: {error.strerror}") from error
 
 
 def _message(response: Response) -> str:
