@@ -20,11 +20,13 @@ class PlainProgress:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._phases: Phases | None = None
+        self._begun: Event | None = None
         self._building: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "operation":
             self._run.output.note([header(event)])
+            self._begun = event
             if self._phases is not None:
                 self._phases.feed(event)
         elif event.kind == "notice":
@@ -65,6 +67,8 @@ class PlainProgress:
             from bluegreen.cli.phases import Phases
 
             self._phases = Phases()
+            if self._begun is not None:
+                self._phases.feed(self._begun)
         return self._phases
 
     def _flush(self, before: str | None) -> None:

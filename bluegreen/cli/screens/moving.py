@@ -99,4 +99,4 @@ def _afterwards(page: Page, result: MoveResult, left: str) -> None:
 
 
 def _smoke(result: MoveResult) -> str:
-    return f"smoke {result.smoke[0]} of {result.smoke[1]}" if result.smoke else ""
+    return f"smoke {result.smoke[0]} of {result.smoke[1]} passed" if result.smoke else ""
