@@ -97,8 +97,10 @@ def _done(store: Store, operation: str, parent: int, op: dict[str, Any]) -> bool
         return False
     routes = store.routes("current") or {}
     if operation and routes.get("operation") == operation and routes.get("parent") == parent:
-        wanted = op.get("generation")
-        if wanted == "back" or _same(store, wanted or {}, routes):
+        if op.get("generation") == "back":
+            if _meaning(store.routes(f"{name_of(parent)}/back") or {}) == _meaning(routes):
+                return True
+        elif _same(store, op.get("generation") or {}, routes):
             return True
     raise Refusal("stale", f"generation {current} is current, where {parent} was expected", current=current)
 
