@@ -10,7 +10,7 @@ from bluegreen.app.ground import proxy_image, start_proxy
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import preview_url
 from bluegreen.model.errors import BluegreenError, ProxyFailed, Refused
-from bluegreen.model.history import Operation
+from bluegreen.model.history import Operation, fold
 from bluegreen.model.names import log_volume, proxy_container, state_volume
 from bluegreen.model.observed import Observed
 from bluegreen.planning.down import plan_down, plan_end_connections
@@ -172,3 +172,37 @@ def _built_tags(site: Site, observed: Observed) -> list[str]:
     for found in site.engine.images(f"{site.name}-"):
         tags.extend(t for t in found.tags if t.startswith(f"{site.name}-"))
     return tags
+
+
+def repair_journal(site: Site) -> Mapping[str, Any]:
+    """Start a new journal from what the engine and the routes know; the old one is kept beside it.
+
+    Lost are who and when of what is no longer on the engine, and marks. Refused while the journal is sound.
+    """
+    with site.session() as session:
+        observed = site.observe(session, networks=False)
+        if observed.proxy.journal == "ok":
+            raise Refused("proxy.journal-sound", "the journal is sound: nothing to repair", next=("bg status",))
+        name = operation_id("repair")
+        with lease(site, session, name):
+            events = _what_is_known(observed, name)
+            kept = session.run([{"op": "begin_journal", "events": events}])[0].get("kept")
+    releases = [e["release"]["number"] for e in events if e["event"] == "released"]
+    return {"kept": kept, "releases": releases}
+
+
+def _what_is_known(observed: Observed, operation: str) -> list[dict[str, Any]]:
+    """Events that tell a new journal what can still be known: releases, and which of them were live."""
+    numbers = sorted({c.release for c in observed.containers if c.release})
+    found = [r for n in numbers if (r := observed.release(n)) is not None]
+    events: list[dict[str, Any]] = [{"event": "begin", "op": operation, "kind": "repair"}]
+    for release in found:
+        record = {"number": release.number, "tag": release.tag, "at": release.at, "by": release.by}
+        record |= {"revision": release.revision, "subject": release.subject, "dirty": release.dirty}
+        events.append({"event": "released", "op": operation, "release": record})
+    live, standby = observed.live_release, observed.standby
+    once = [r for r in found if observed.kept(r.number) or standby is not None and r.number == standby.number]
+    for release in [*once, *([live] if live else [])]:
+        events.append({"event": "switched", "op": operation, "to": release.number, "kind": "repair"})
+    events.append({"event": "end", "op": operation, "outcome": "done", "snapshot": fold(events).snapshot()})
+    return events

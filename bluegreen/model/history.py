@@ -127,11 +127,12 @@ def apply(state: History, event: Mapping[str, Any]) -> History:
 
 def _begin(state: History, event: Mapping[str, Any]) -> History:
     operation = decode(Operation, {**event, "id": event["op"], "at": event.get("t", "")})
-    number = operation.release if operation.kind == "deploy" else None
-    state = replace(state, operation=operation, last_number=max(state.last_number, number or 0))
-    if operation.live is not None:
-        # A crash between a flip and its record must not leave the release as one that was never live.
-        state = _update(state, operation.live, went_live=_went_live(state, operation.live) or operation.at)
+    given = operation.release if operation.kind == "deploy" else None
+    state = replace(state, operation=operation, last_number=max(state.last_number, given or 0))
+    for number in (operation.standby, operation.live):
+        # A crash between a flip and its record, or a lost journal, must not make it one that was never live.
+        if number is not None:
+            state = _update(state, number, went_live=_went_live(state, number) or operation.at)
     return state
 
 

@@ -116,6 +116,11 @@ class Observed:
             for replica in range(1, service.replicas + 1)
         )
 
+    def was_live(self, number: int) -> bool:
+        """Whether a release has had the traffic: by the journal, or by the way back that leads to it."""
+        back = self.proxy.back.live_release if self.proxy.back else None
+        return self.history.was_live(number) or (back is not None and back.number == number)
+
     def release(self, number: int) -> Release | None:
         """A release by its number, from the routes or from the labels of any of its containers."""
         for routes in (self.proxy.routes, self.proxy.back):

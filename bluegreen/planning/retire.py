@@ -54,7 +54,7 @@ def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> lis
 
 
 def _leave(observed: Observed, container: Container) -> Step:
-    worth_keeping = observed.history.was_live(container.release) or (
+    worth_keeping = observed.was_live(container.release) or (
         observed.proxy.journal != "ok" and not observed.history.releases
     )
     release = manifest(container)

@@ -186,7 +186,7 @@ def _kept(observed: Observed) -> list[Release]:
 
 def _former_standby(observed: Observed) -> set[int]:
     """Releases in the idle slot that have been live: a deploy may have dropped the way back but not them yet."""
-    return {c.release for c in observed.stack(observed.idle) if observed.history.was_live(c.release)}
+    return {c.release for c in observed.stack(observed.idle) if observed.was_live(c.release)}
 
 
 def _why_cold(observed: Observed, release: Release) -> str:

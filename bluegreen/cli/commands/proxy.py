@@ -74,7 +74,7 @@ def repair(run: Run) -> int:
     from bluegreen.model.codec import encode
 
     with operating(run):
-        found = upkeep.repair_journal(run.site())  # type: ignore[attr-defined]  # the function is on its way
+        found = upkeep.repair_journal(run.site())
     page = run.page()
     page.field("REPAIRED", "the journal begins anew, from what the engine knows")
     page.commands("NEXT", ["bg history    what is known", "bg status"])
