@@ -35,7 +35,12 @@ def file_of(run: Run) -> Path | None:
         return None
     path = Path(run.file)
     if not path.is_file():
-        raise UsageError("file-missing", f"there is no file {run.file}", where="--file", next=("bg init",))
+        raise UsageError(
+            "file-missing",
+            f"there is no file {run.file}",
+            where="--file",
+            next=(f"bg --file PATH {run.command}".rstrip(),),
+        )
     return path
 
 
@@ -73,6 +78,14 @@ def _of_engine(run: Run) -> str:
         f"there is no Compose file here, and the engine has {len(there)} projects: {', '.join(there)}",
         next=tuple(f"bg {run.command or 'status'} -p {name}" for name in there[:5]),
     )
+
+
+def public_host(run: Run) -> str:
+    """Where people reach a port that the engine publishes: what `EngineInfo.public` says, without a request."""
+    from bluegreen.engine.connect import resolve as address_of
+
+    address = address_of(run.engine, run.env)
+    return "localhost" if address.local else address.host
 
 
 def projects(run: Run) -> list[str]:

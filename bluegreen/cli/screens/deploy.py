@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.layout import Page, count, duration
@@ -74,13 +73,13 @@ def is_a_failed_deploy(error: BluegreenError) -> bool:
     return error.exit not in _UNTOUCHED and not (isinstance(error, Held) and error.code == "operation.held")
 
 
-def failure(page: Page, error: BluegreenError, tag: str | None, after: Status | None) -> list[str]:
+def failure(page: Page, error: BluegreenError, after: Status | None) -> list[str]:
     live = after.live if after else None
     page.line()
     if error.exit is Exit.INCOMPLETE:
         page.field(heading_of(error), error.problem.message)
     else:
-        page.field("NOT DEPLOYED", _who_serves(after))
+        page.field("NOT DEPLOYED", _who_serves(error, after))
         page.field("WHY", error.problem.message)
     show_place(page, error.problem)
     show_log(page, error)
@@ -88,21 +87,22 @@ def failure(page: Page, error: BluegreenError, tag: str | None, after: Status | 
         page.field("STANDBY", f"{after.standby.tag} is warm in {after.standby.slot}")
     elif live is not None and after is not None and after.operation is None:
         page.field("STANDBY", "none is warm")
-    if not error.problem.next:
-        error.problem = replace(error.problem, next=_next(tag))  # for the JSON answer too
     page.commands("NEXT", error.problem.next)
     return page.lines
 
 
-def _who_serves(after: Status | None) -> str:
+def _who_serves(error: BluegreenError, after: Status | None) -> str:
     if after is None:
         return "How traffic stands could not be verified: see bg status."
     if after.live is None:
         return "Nothing is live yet."
-    return f"{after.live.tag} ({after.live.slot}) has all the traffic; nothing was lost."
+    live = f"{after.live.tag} ({after.live.slot})"
+    if error.exit is Exit.ROLLED_BACK:
+        return f"{live} has all the traffic again."
+    return f"{live} has all the traffic; nothing was lost."
 
 
-def _next(tag: str | None) -> tuple[str, ...]:
+def next_after_failure(tag: str | None) -> tuple[str, ...]:
     return (f"bg logs {tag}", "bg why") if tag else ("bg why",)
 
 
