@@ -368,7 +368,7 @@ def _dry_run(site: Site, project: Project, source: imaging.Source, request: Depl
         deployment.release,
         deployment.slot,
         observed.live_release,
-        plan=tuple([*steps, *describe(plan)]),
+        plan=(*steps, *describe(plan)),
         notices=plan.notices,
     )
 

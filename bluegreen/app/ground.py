@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bluegreen.app.site import Site
+from bluegreen.app.tools import PUBLIC_PORT, published_port
 from bluegreen.engine.protocol import BuildRequest
+from bluegreen.model.containers import Container
 from bluegreen.model.errors import BluegreenError, EngineConflict, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.names import proxy_container
-from bluegreen.model.observed import Observed
+from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.project import Build, Project, ProxySettings
 from bluegreen.planning.ground import plan_ground, proxy_address, slot_subnets
 
@@ -27,6 +29,8 @@ def lay_ground(site: Site, project: Project | None) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=tuple(site.engine.networks()))
         container = observed.proxy_container
+        if container is not None and project is not None:
+            _say_other_listen(site, container, project.proxy.listen)
         image = container.image if container else proxy_image(site)
         plan = plan_ground(observed, _proxy_spec(site, observed, project, image), project)
         if not plan.steps:
@@ -87,8 +91,13 @@ def proxy_image(site: Site) -> str:
     return image
 
 
-def proxy_settings(project: Project | None) -> ProxySettings:
-    return project.proxy if project is not None else ProxySettings()
+def proxy_settings(observed: Observed, project: Project | None) -> ProxySettings:
+    """What the proxy is made with: the file's settings, else those of the newest release that runs."""
+    if project is not None:
+        return project.proxy
+    running = [m for c in observed.containers if c.slot and c.running and (m := manifest(c))]
+    known = running or [m for c in observed.containers if (m := manifest(c))]
+    return max(known, key=lambda r: r.number).proxy if known else ProxySettings()
 
 
 def _proxy_spec(site: Site, observed: Observed, project: Project | None, image: str):  # type: ignore[no-untyped-def]
@@ -96,7 +105,18 @@ def _proxy_spec(site: Site, observed: Observed, project: Project | None, image: 
 
     subnets = slot_subnets(observed)
     addresses = {slot: proxy_address(subnet) for slot, subnet in subnets.items()}
-    return proxy_spec(site.name, proxy_settings(project), image, addresses)
+    return proxy_spec(site.name, proxy_settings(observed, project), image, addresses)
+
+
+def _say_other_listen(site: Site, container: Container, listen: str) -> None:
+    """A running container's ports can't change; replacing it is the operator's decision."""
+    published = published_port(container, PUBLIC_PORT)
+    wanted = listen.rpartition(":")[2]
+    if published is not None and wanted not in ("0", str(published[1])):
+        site.notice(
+            f"x-bluegreen.proxy.listen is {listen} now, and the proxy still listens on {published[1]}: "
+            f"bg proxy upgrade replaces it"
+        )
 
 
 def _drop_unstarted_proxy(site: Site, *, existed: bool) -> None:

@@ -177,7 +177,9 @@ def _chosen(site: Site, containers: list[Container], wanted: tuple[str, ...]) ->
     chosen = [
         c
         for c in containers
-        if not named_services or c.service in named_services or (c.name.endswith("-proxy") and "proxy" in named_services)
+        if not named_services
+        or c.service in named_services
+        or (c.name.endswith("-proxy") and "proxy" in named_services)
     ]
     if others:
         chosen = [c for c in chosen if c.role == "slot" and all(_matches(c, w) for w in others)]

@@ -89,4 +89,3 @@ def _present(site: Site, ref: str) -> str:
     image = site.engine.pull(ref, lambda line: site.emit(Event("progress", "pull", ref, line)))
     site.emit(Event("step-done", "pull", ref, "", (site.clock() - start) * 1000, {"phase": "build"}))
     return image
-

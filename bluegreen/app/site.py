@@ -175,10 +175,10 @@ def need_journal(observed: Observed) -> None:
         )
 
 
-def need_ended(observed: Observed, *, but: Callable[[Operation], bool] = lambda operation: False) -> None:
+def need_ended(observed: Observed, *, but: Callable[[Operation], bool] | None = None) -> None:
     """Raises `Refused` while an operation is unfinished, unless ``but`` says it is the one to go on with."""
     unfinished = observed.history.unfinished
-    if unfinished is None or but(unfinished):
+    if unfinished is None or (but is not None and but(unfinished)):
         return
     raise Refused(
         "operation.unfinished",

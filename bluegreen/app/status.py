@@ -106,7 +106,7 @@ def report(observed: Observed, public_host: str, trouble: Trouble | None = None)
         operation=unfinished,
         lease=observed.proxy.lease,
         journal=observed.proxy.journal,
-        troubles=tuple([*([trouble] if trouble else []), *_troubles(observed, unfinished)]),
+        troubles=(*([trouble] if trouble else []), *_troubles(observed, unfinished)),
     )
 
 

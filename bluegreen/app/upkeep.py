@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bluegreen.app.ground import proxy_image, start_proxy
+from bluegreen.app.ground import lay_ground, proxy_image
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import preview_url
+from bluegreen.model import labels
 from bluegreen.model.errors import BluegreenError, ProxyFailed, Refused
 from bluegreen.model.history import Operation, fold
 from bluegreen.model.names import log_volume, proxy_container, state_volume
 from bluegreen.model.observed import Observed
+from bluegreen.model.project import Project
 from bluegreen.planning.down import plan_down, plan_end_connections
 from bluegreen.planning.retire import prune as plan_prune
 from bluegreen.planning.steps import Plan
+
+PROXY_GRACE = 5.0
+"""Seconds that running requests get when the proxy is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
     )
     there = set(site.engine.volumes())
     owned = [v for v in (state_volume(site.name), log_volume(site.name)) if v in there]
-    data = _data_volumes(site, observed) if volumes else []
+    data = [v for v in site.engine.volumes(site.name) if v not in owned] if volumes else []
     refs = [
         t
         for i in site.engine.images(f"bluegreen/{site.name}/")
@@ -109,7 +114,9 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
         if t.startswith(f"bluegreen/{site.name}/")
     ]
     if images:
-        refs.extend(_built_tags(site, observed))
+        # By label, not by name: the images of shop-x are not the project shop's.
+        built = [i for i in site.engine.images("") if i.labels.get(labels.PROJECT) == site.name]
+        refs.extend(tag for image in built for tag in image.tags)
     plan = plan_down(observed, [*data, *owned], sorted(set(refs)))
     if dry_run:
         return Upkeep("planned", tuple(describe(plan)))
@@ -125,8 +132,9 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
     return Upkeep("done", tuple(describe(plan)))
 
 
-def upgrade_proxy(site: Site) -> Mapping[str, Any]:
-    """Replace the proxy's container by one of this version's image and settings. Announces and measures its gap."""
+def upgrade_proxy(site: Site, project: Project | None = None) -> Mapping[str, Any]:
+    """Replace the proxy's container by one of this version's image, with the settings of ``project`` or of what is
+    live. Announces and measures its gap."""
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
@@ -136,15 +144,14 @@ def upgrade_proxy(site: Site) -> Mapping[str, Any]:
     name = proxy_container(site.name)
     if container is None:
         raise ProxyFailed("proxy.not-running", f"there is no {name}", next=("bg proxy start",))
-    site.notice("replacing the proxy: requests are refused for about half a second")
-    site.executor(None, None)
-    start = site.clock()
-    grace = 5.0
-    site.engine.stop(name, grace)
     old = f"{name}-old"
+    site.engine.remove(old)
+    site.notice("replacing the proxy: requests are refused for about half a second")
+    start = site.clock()
+    site.engine.stop(name, PROXY_GRACE)
     site.engine.rename(name, old)
     try:
-        start_proxy(site)
+        lay_ground(site, project)
     except BluegreenError:
         if any(c.name == name for c in site.engine.containers(site.name)):
             site.engine.remove(name)
@@ -154,24 +161,6 @@ def upgrade_proxy(site: Site) -> Mapping[str, Any]:
     gap = (site.clock() - start) * 1000
     site.engine.remove(old)
     return {"gap_ms": round(gap), "image": image}
-
-
-def _data_volumes(site: Site, observed: Observed) -> list[str]:
-    """Volumes that carry the project's label: those that bluegreen made for the Compose file."""
-    prefix = f"{site.name}_"
-    del observed
-    return sorted(v for v in site.engine.volumes() if v.startswith(prefix))
-
-
-def _built_tags(site: Site, observed: Observed) -> list[str]:
-    tags: list[str] = []
-    for image in {c.image for c in observed.containers if c.role in ("slot", "shared")}:
-        found = site.engine.image(image)
-        if found is not None:
-            tags.extend(t for t in found.tags if t.startswith(f"{site.name}-"))
-    for found in site.engine.images(f"{site.name}-"):
-        tags.extend(t for t in found.tags if t.startswith(f"{site.name}-"))
-    return tags
 
 
 def repair_journal(site: Site) -> Mapping[str, Any]:
@@ -201,7 +190,7 @@ def _what_is_known(observed: Observed, operation: str) -> list[dict[str, Any]]:
         record |= {"revision": release.revision, "subject": release.subject, "dirty": release.dirty}
         events.append({"event": "released", "op": operation, "release": record})
     live, standby = observed.live_release, observed.standby
-    once = [r for r in found if observed.kept(r.number) or standby is not None and r.number == standby.number]
+    once = [r for r in found if observed.kept(r.number) or (standby is not None and r.number == standby.number)]
     for release in [*once, *([live] if live else [])]:
         events.append({"event": "switched", "op": operation, "to": release.number, "kind": "repair"})
     events.append({"event": "end", "op": operation, "outcome": "done", "snapshot": fold(events).snapshot()})

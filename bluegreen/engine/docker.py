@@ -83,9 +83,9 @@ class DockerEngine:
     def networks(self) -> list[NetworkInfo]:
         return [observed.network_of(item) for item in self._api.get("/networks", what="listing networks")]
 
-    def volumes(self) -> list[str]:
-        found = self._api.get("/volumes", what="listing volumes")
-        return sorted(item["Name"] for item in found.get("Volumes") or [])
+    def volumes(self, project: str | None = None) -> list[str]:
+        found = self._api.get("/volumes", what="listing volumes").get("Volumes") or []
+        return sorted(v["Name"] for v in found if project is None or labels.made_for(project, v.get("Labels") or {}))
 
     def logs(
         self,

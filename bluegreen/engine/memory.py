@@ -94,6 +94,7 @@ class MemoryEngine:
         self._containers: dict[str, MemoryContainer] = {}
         self._networks: dict[str, MemoryNetwork] = {}
         self._volumes: dict[str, dict[str, Any]] = {}
+        self._volume_labels: dict[str, Mapping[str, str]] = {}
         self._images: dict[str, MemoryImage] = {}
         self._handlers: list[tuple[Match, Handler]] = []
         self._streams: list[tuple[str, Stream]] = []
@@ -207,9 +208,12 @@ class MemoryEngine:
         with self._lock:
             return [network.view() for network in self._networks.values()]
 
-    def volumes(self) -> list[str]:
+    def volumes(self, project: str | None = None) -> list[str]:
         with self._lock:
-            return sorted(self._volumes)
+            found = self._volumes
+            return sorted(
+                v for v in found if project is None or names.made_for(project, self._volume_labels.get(v, {}))
+            )
 
     def logs(
         self,
@@ -334,10 +338,10 @@ class MemoryEngine:
 
     @effect
     def ensure_volume(self, volume: Volume, labels: Mapping[str, str]) -> None:
-        del labels
         if volume.external and volume.name not in self._volumes:
             raise NotFound("engine.not-found", f"looking for the external volume {volume.name}: it does not exist")
         self._volumes.setdefault(volume.name, {})
+        self._volume_labels.setdefault(volume.name, {**volume.labels, **labels})
 
     @effect
     def remove_volume(self, name: str) -> None:

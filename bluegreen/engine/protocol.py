@@ -81,8 +81,8 @@ class Engine(Protocol):
     def networks(self) -> list[NetworkInfo]:
         """All networks of the engine."""
 
-    def volumes(self) -> list[str]:
-        """Names of all volumes of the engine."""
+    def volumes(self, project: str | None = None) -> list[str]:
+        """Names of all volumes of the engine, or of those that bluegreen or Compose made for a project."""
 
     def logs(
         self,

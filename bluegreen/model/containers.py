@@ -58,7 +58,7 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     addresses: Mapping[str, str] = field(default_factory=dict)  # network name -> IPv4 ("" while not running)
     health: str | None = None  # starting, healthy, unhealthy; None: no health check defined
-    exit_code: int | None = None  # once exited
+    exit_code: int | None = None  # once exited, and while it waits to be restarted
     status: str = ""  # the engine's words: "Up 3 minutes (healthy)"
     ports: tuple[tuple[str, int, int], ...] = ()  # (host address, host port, container port)
 

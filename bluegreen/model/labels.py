@@ -1,5 +1,7 @@
 """Labels on the engine's resources. Additive only: a later version must still read these."""
 
+from collections.abc import Mapping
+
 PROJECT = "io.bluegreen.project"
 ROLE = "io.bluegreen.role"  # proxy, slot, shared, state
 SERVICE = "io.bluegreen.service"
@@ -20,3 +22,8 @@ COMPOSE_PROJECT = "com.docker.compose.project"
 OCI_VERSION = "org.opencontainers.image.version"
 OCI_REVISION = "org.opencontainers.image.revision"
 OCI_CREATED = "org.opencontainers.image.created"
+
+
+def made_for(project: str, labels: Mapping[str, str]) -> bool:
+    """Whether bluegreen, or Compose before it, made what carries these labels for a project."""
+    return project in (labels.get(PROJECT), labels.get(COMPOSE_PROJECT))
