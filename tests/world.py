@@ -24,6 +24,7 @@ from bluegreen.model.names import Kind, Slot, proxy_container
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.project import HealthCheck, Network, NetworkUse, Project, Route, Service, Volume
 from bluegreen.planning.steps import Step
+from bluegreen.probes.public import Look
 from bluegreen.proxy.assets import image_tag
 from bluegreen.proxy.memory import MemoryNginx, agent_stream
 
@@ -149,6 +150,7 @@ class World:
             checkpoint=self.kill,
             pause=self.clock.pause,
             clock=self.clock,
+            look=lambda url: Look(url, self.nginx.serve("/")[1], 1.0),
         )
 
     def image(self, tag: str, service: str = "api", behaviour: Behaviour | None = None) -> None:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app import images as imaging
 from bluegreen.app.ground import lay_ground
 from bluegreen.app.recover import restore, save_failure
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
-from bluegreen.app.tools import rendering, seconds, smoke_preview
+from bluegreen.app.tools import public_url, rendering, seconds, smoke_preview
 from bluegreen.execution.executor import Executor
 from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
-from bluegreen.model.names import Slot
+from bluegreen.model.names import Slot, proxy_container
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import Project
 from bluegreen.model.release import Release
-from bluegreen.planning import traffic
 from bluegreen.planning.deploy import Deployment, draft, plan_deploy
 from bluegreen.planning.place import Creator, from_project, only_existing
 from bluegreen.planning.rollback import Target, plan_rollback
 from bluegreen.planning.steps import Plan
+from bluegreen.probes.public import Look
 from bluegreen.proxy.session import ProxySession
 
 
@@ -53,7 +53,7 @@ class DeployResult:
     seconds: float = 0.0
     plan: tuple[Mapping[str, str], ...] = ()
     notices: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    public: Look | None = None
 
 
 def deploy(site: Site, request: DeployRequest) -> DeployResult:
@@ -92,7 +92,21 @@ def deploy(site: Site, request: DeployRequest) -> DeployResult:
         observed.live_release,
         seconds(site, start),
         notices=plan.notices,
+        public=None if request.stage else _look_in_public(site),
     )
+
+
+def _look_in_public(site: Site) -> Look | None:
+    """What a person on this machine gets now. Said, and never a reason to undo anything."""
+
+    container = next((c for c in site.engine.containers(site.name) if c.name == proxy_container(site.name)), None)
+    url = public_url(container, site.engine.info().public)
+    if url is None:
+        return None
+    found = site.look(url)
+    said = f"GET {url} {found.status}" if found.status else f"GET {url} from here: {found.problem}"
+    site.emit(Event("step-done", "public", said, "", found.ms, {"phase": "public"}))
+    return found
 
 
 def run(site: Site, session: ProxySession, epoch: int, observed: Observed, deployment: Deployment, plan: Plan) -> None:
@@ -371,6 +385,3 @@ def _dry_run(site: Site, project: Project, source: imaging.Source, request: Depl
         plan=(*steps, *describe(plan)),
         notices=plan.notices,
     )
-
-
-__all__ = ["DeployRequest", "DeployResult", "continue_without_file", "deploy", "run", "traffic"]

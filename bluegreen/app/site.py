@@ -23,6 +23,7 @@ from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.release import Routes
 from bluegreen.planning.steps import Plan
+from bluegreen.probes.public import Look, look
 from bluegreen.proxy.session import AGENT, ProxySession
 
 LEASE_SECONDS = 30.0
@@ -42,6 +43,7 @@ class Site:
     checkpoint: Checkpoint = _no_checkpoint
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    look: Callable[[str], Look] = look
 
     def notice(self, message: str, subject: str = "") -> None:
         self.emit(Event("notice", "notice", subject, message))

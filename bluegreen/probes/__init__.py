@@ -1,0 +1,1 @@
+"""Requests from the operator's side, as people would send them."""
