@@ -16,7 +16,10 @@ from bluegreen.model.errors import EngineUnreachable
 if TYPE_CHECKING:
     from docker import APIClient
     from docker.tls import TLSConfig
+    from docker.transport import UnixHTTPAdapter
     from requests import Response
+
+    from bluegreen.engine.ssh import Tunnel
 
 OLDEST = (1, 41)  # engine 20.10
 NEWEST = (1, 44)  # engine 25, the oldest that engine 29 still speaks; later ones may mean things differently
@@ -55,17 +58,30 @@ class Address:
 class Api:
     """A connection to one engine. Safe for several threads, as far as each reads its own response."""
 
-    def __init__(self, address: Address) -> None:
-        """Connects, and agrees on a version with the cheapest of all requests.
+    def __init__(self, address: Address, env: Mapping[str, str]) -> None:
+        """Connects, and agrees on a version with the cheapest of all requests. ``env`` is what ssh runs with.
 
         Raises `EngineUnreachable`, with code ``engine.too-old`` where the engine is older than 20.10.
         """
         self.address = address
         self.engine = ""  # its version, for messages
-        _knock(address)
-        with edge("connecting", str(address)):
-            self._client = self._open(".".join(map(str, OLDEST)))
-            answer = self._client.get(f"{self._client.base_url}/_ping", timeout=PING_TIMEOUT)
+        self._tunnel: Tunnel | None = None
+        if address.scheme == "unix":
+            _knock(address)
+        if address.scheme == "ssh":
+            from bluegreen.engine.ssh import Tunnel
+
+            self._tunnel = Tunnel(address.url, env)
+        try:
+            with edge("connecting", str(address)):
+                self._client = self._open(".".join(map(str, OLDEST)))
+                answer = self._client.get(f"{self._client.base_url}/_ping", timeout=PING_TIMEOUT)
+        except EngineUnreachable as error:
+            if self._tunnel is None:
+                raise
+            said = self._tunnel.last_words()
+            self._tunnel.close()
+            raise EngineUnreachable(error.code, said or error.problem.message) from error
         self.version = ".".join(map(str, self._agree(answer)))
         self._base = f"{self._client.base_url}/v{self.version}"
 
@@ -123,15 +139,16 @@ class Api:
 
     def close(self) -> None:
         self._client.close()
+        if self._tunnel is not None:
+            self._tunnel.close()
 
     def _open(self, version: str) -> APIClient:
         from docker import APIClient
 
-        address = self.address
-        shell_out = address.scheme == "ssh"
-        client = APIClient(
-            address.url, version=version, tls=_tls(address), timeout=int(TIMEOUT), use_ssh_client=shell_out
-        )
+        url = f"unix://{self._tunnel.socket}" if self._tunnel else self.address.url
+        client = APIClient(url, version=version, tls=_tls(self.address), timeout=int(TIMEOUT))
+        if url.startswith("unix://"):
+            client.mount("http+docker://", _one_pool(url))
         # Requests' own idea of proxies from the environment would send tcp:// engines through them.
         client.trust_env = False
         return client
@@ -168,8 +185,6 @@ def path(pattern: str, *names: str) -> str:
 
 def _knock(address: Address) -> None:
     """Fail at once where nobody listens on a unix socket, before the SDK is imported (and leaks its own socket)."""
-    if address.scheme != "unix":
-        return
     import socket
 
     try:
@@ -178,6 +193,18 @@ def _knock(address: Address) -> None:
             sock.connect(urlsplit(address.url).path)
     except OSError as error:
         raise EngineUnreachable("engine.unreachable", f"no answer from {address}: {error.strerror}") from error
+
+
+def _one_pool(url: str) -> UnixHTTPAdapter:
+    """The SDK's transport over a unix socket, with one pool: its own has one for each path and query, and so a new
+    connection for each request. Over ssh each is a login."""
+    from docker.transport import UnixHTTPAdapter
+
+    class OnePool(UnixHTTPAdapter):
+        def get_connection(self, _url: object, proxies: object = None) -> Any:
+            return super().get_connection("http+docker://localhost", proxies)
+
+    return OnePool(f"http+{url}", timeout=int(TIMEOUT))
 
 
 def _message(response: Response) -> str:

@@ -25,7 +25,7 @@ def connect(address: str | None, env: Mapping[str, str]) -> DockerEngine:
     """
     found = resolve(address, env)
     try:
-        return DockerEngine(Api(found), env)
+        return DockerEngine(Api(found, env), env)
     except EngineUnreachable as error:
         if error.code not in ("engine.unreachable", "engine.timeout"):
             raise
@@ -118,12 +118,8 @@ def _unreachable(address: Address, error: EngineUnreachable) -> EngineUnreachabl
         elif isinstance(cause, ConnectionRefusedError):
             why, steps = "the socket is there, but no engine listens on it", (start, "bg doctor")
     elif address.scheme == "ssh":
-        if "paramiko" in str(cause):
-            why = "engines over ssh need an extra package"
-            steps = ("pip install 'bluegreen[ssh]'",)
-        else:
-            why = f"the ssh connection or the remote docker command failed ({cause})"
-            steps = (f"ssh {address.host} docker version", "bg doctor")
+        why = f"the ssh connection, or the docker command on the other side, failed: {why}"
+        steps = (f"ssh {address.host} docker version", "bg doctor")
     elif isinstance(cause, ConnectionRefusedError):
         why = "connection refused"
     return EngineUnreachable(

@@ -82,7 +82,7 @@ class MemoryContainer:
             labels=dict(self.labels),
             addresses={name: self.addresses.get(name, "") for name in self.networks},
             health=health,
-            exit_code=self.exit_code if self.state == "exited" else None,
+            exit_code=self.exit_code if self.state in ("exited", "restarting") else None,
             status=status,
             ports=self.ports,
         )

@@ -11,7 +11,8 @@ from bluegreen.engine.bodies import restart_word
 from bluegreen.model.containers import Container, ContainerDetails, Image, NetworkInfo
 
 _HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
-_EXIT = re.compile(r"Exited \((-?\d+)\)")
+_EXIT = re.compile(r"(?:Exited|Restarting) \((-?\d+)\)")
+_ENDED = ("exited", "restarting")
 
 
 def listed(item: Mapping[str, Any]) -> Container:
@@ -56,7 +57,7 @@ def inspected(item: Mapping[str, Any]) -> ContainerDetails:
         labels=item["Config"].get("Labels") or {},
         addresses={n: (end or {}).get("IPAddress") or "" for n, end in (settings.get("Networks") or {}).items()},
         health=health.get("Status") if health.get("Status") not in (None, "", "none") else None,
-        exit_code=state.get("ExitCode") if status == "exited" else None,
+        exit_code=state.get("ExitCode") if status in _ENDED else None,
         status=f"Exited ({state.get('ExitCode')})" if status == "exited" else status.capitalize(),
         ports=tuple(sorted(_bindings(settings.get("Ports") or {}))),
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import select
 import struct
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bluegreen.engine.errors import reason
 from bluegreen.model.errors import EngineFailed
@@ -30,7 +27,7 @@ class ExecStream:
     def __init__(self, response: Response, what: str) -> None:
         """Takes over the connection of an exec's start; ``what`` names the exec in errors."""
         self._what = what
-        self._pipe = _pipe(response)
+        self._pipe = _Pipe(response)
         self._frames = Demux()
         self._pending = b""  # of standard output, without a newline yet
         self._lines: list[bytes] = []
@@ -135,44 +132,30 @@ def cannot_start(message: str, what: str) -> EngineFailed:
     return EngineFailed("engine.cannot-start", f"{what}: {why}", next=("correct the command in the Compose file",))
 
 
+def _reader(response: Response) -> Any:
+    # There is no public way to an upgraded connection: the SDK reaches for the same attributes.
+    raw: Any = response.raw
+    return raw._fp.fp
+
+
 def cut(responses: Iterable[Response]) -> None:
     """End these connections under their readers, from any thread."""
     import socket
 
     for response in responses:
         with suppress(Exception):  # one that has ended has nothing left to cut
-            raw: Any = response.raw
-            reader = raw._fp.fp
-            if hasattr(reader, "channel"):
-                reader.channel.proc.terminate()
-            else:
-                reader.raw._sock.shutdown(socket.SHUT_RDWR)
+            _reader(response).raw._sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Pipe(Protocol):
-    def read(self, timeout: float | None) -> bytes: ...
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
+class _Pipe:
+    """The connection of an upgraded response: unix, TCP or TLS."""
 
-
-def _pipe(response: Response) -> _Pipe:
-    # There is no public way to an upgraded connection: the SDK reaches for the same attributes.
-    raw: Any = response.raw
-    reader = raw._fp.fp
-    channel = getattr(reader, "channel", None)
-    if channel is not None:
-        return _ProcessPipe(response, reader, channel.proc)
-    return _SocketPipe(response, reader, reader.raw._sock)
-
-
-class _SocketPipe:
-    """Unix, TCP or TLS."""
-
-    def __init__(self, response: Response, reader: Any, sock: socket.socket) -> None:
+    def __init__(self, response: Response) -> None:
         self._response = response  # keeps the connection from being collected
-        self._sock = sock
+        reader = _reader(response)
+        self._sock: socket.socket = reader.raw._sock
         # The first output may have come with the headers, into the reader's buffer.
-        sock.settimeout(0)
+        self._sock.settimeout(0)
         try:
             self._early: bytes = reader.read1(_CHUNK) or b""
         except OSError:
@@ -198,39 +181,3 @@ class _SocketPipe:
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
         self._response.close()
-
-
-class _ProcessPipe:
-    """The standard streams of an ssh command."""
-
-    def __init__(self, response: Response, reader: Any, process: subprocess.Popen[bytes]) -> None:
-        self._response = response
-        self._process = process
-        self._out = reader
-        os.set_blocking(reader.fileno(), False)
-        self._early: bytes = reader.read1(_CHUNK) or b""
-
-    def read(self, timeout: float | None) -> bytes:
-        if self._early:
-            early, self._early = self._early, b""
-            return early
-        ready, _, _ = select.select([self._out.fileno()], [], [], timeout)
-        if not ready:
-            raise TimeoutError
-        return os.read(self._out.fileno(), _CHUNK)
-
-    def write(self, data: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - the SDK opens it as a pipe
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
-
-    def close(self) -> None:
-        try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            # The remote side ends when its connection does; waiting gives it the time to say so.
-            self._process.wait(2)
-        except (OSError, subprocess.TimeoutExpired):
-            self._process.terminate()
-            self._process.wait()
-        self._out.close()
