@@ -62,5 +62,3 @@ def _pairs(node: Node | None, variables: Variables | None) -> tuple[tuple[str, s
         if resolved is not None or variables is None:
             found[key] = resolved or ""
     return tuple(sorted(found.items()))
-
-

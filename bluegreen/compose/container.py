@@ -62,8 +62,9 @@ def _command(node: Node) -> list[str] | None:
         node.error("command-form", f"can't be split into words: {str(error).lower()}")
         return None
     if operators:
-        node.error("command-form", f"no shell reads this, so {min(operators)} would be an argument; "
-                                   f"write [\"sh\", \"-c\", \"...\"]")
+        node.error(
+            "command-form", f'no shell reads this, so {min(operators)} would be an argument; write ["sh", "-c", "..."]'
+        )
     return words
 
 
@@ -79,8 +80,12 @@ def _healthcheck(node: Node) -> dict[str, Any] | None:
         n.notice("takes an engine of version 25 or later; an older one checks at the interval from the start")
     if (n := entry("test")) is not None and (test := _test(n)):
         health["Test"] = test
-    for key, field in (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),
-                       ("start_interval", "StartInterval")):
+    for key, field in (
+        ("interval", "Interval"),
+        ("timeout", "Timeout"),
+        ("start_period", "StartPeriod"),
+        ("start_interval", "StartInterval"),
+    ):
         if (n := entry(key)) is not None and (duration := values.nanoseconds(n)) is not None:
             if 0 < duration < 1_000_000:
                 n.error("value-range", "must be at least 1ms")
@@ -94,7 +99,7 @@ def _test(node: Node) -> list[str] | None:
     if isinstance(node, Scalar):
         command = values.text(node)
         if command in ("NONE", "CMD", "CMD-SHELL"):
-            node.error("healthcheck-form", f"is a command called {command}; write it as a list: [\"{command}\", ...]")
+            node.error("healthcheck-form", f'is a command called {command}; write it as a list: ["{command}", ...]')
         return ["CMD-SHELL", command] if command else None
     words = values.texts(node)
     kind = words[0] if words else None
@@ -153,12 +158,14 @@ def _first(pair: tuple[str, str | None, Node]) -> str:
 
 def _limits(service: Table) -> dict[str, int]:
     entry = service.get
-    deploy = values.fields(entry("deploy") or _nothing(service), keys.DEPLOY,
-                           known=keys.DEPLOY_KNOWN, hints=keys.DEPLOY_HINTS)
+    deploy = values.fields(
+        entry("deploy") or _nothing(service), keys.DEPLOY, known=keys.DEPLOY_KNOWN, hints=keys.DEPLOY_HINTS
+    )
     resources = values.fields(deploy.get("resources") or _nothing(deploy), ("limits", "reservations"))
     limits = values.fields(resources.get("limits") or _nothing(resources), keys.LIMITS)
-    reserved = values.fields(resources.get("reservations") or _nothing(resources), keys.RESERVATIONS,
-                             known=keys.RESERVATIONS_KNOWN)
+    reserved = values.fields(
+        resources.get("reservations") or _nothing(resources), keys.RESERVATIONS, known=keys.RESERVATIONS_KNOWN
+    )
     found: dict[str, int] = {}
     for field, read, places in (
         ("Memory", _memory, (entry("mem_limit"), limits.get("memory"))),

@@ -22,12 +22,14 @@ def config_digest(service: Service) -> str:
 
 def release_digest(project: Project) -> str:
     """Of everything that a release carries: the slot services, the smoke checks and the drain deadline."""
-    return _digest({
-        "services": {s.name: _definition(s) for s in project.services.values() if s.kind is not Kind.SHARED},
-        "smoke": [encode(check) for check in project.smoke],
-        "smoke_commands": list(project.smoke_commands),
-        "drain": project.drain,
-    })
+    return _digest(
+        {
+            "services": {s.name: _definition(s) for s in project.services.values() if s.kind is not Kind.SHARED},
+            "smoke": [encode(check) for check in project.smoke],
+            "smoke_commands": list(project.smoke_commands),
+            "drain": project.drain,
+        }
+    )
 
 
 def file_digest(file: File) -> str:

@@ -52,8 +52,10 @@ def read_extension(node: Node) -> Extension:
     if found.kind not in (None, Kind.ROUTED):
         for key in ("host", "port", "health"):
             if entry(key) is not None:
-                fields.at(key).error("kind-form", f"only a routed service has a {key}; "
-                                                  f"this one is {found.kind.value if found.kind else ''}")
+                fields.at(key).error(
+                    "kind-form",
+                    f"only a routed service has a {key}; this one is {found.kind.value if found.kind else ''}",
+                )
         return _volume_flag(found)
     if (n := entry("port")) is not None:
         found.port = values.integer(n, 1, 65535)
@@ -133,11 +135,16 @@ def _health(node: Node) -> HealthCheck:
     )
     least = (check.rise - 1) * check.interval
     if least >= check.deadline:
-        fields.error("health-form", f"{check.rise} successes {check.interval:g}s apart take {least:g}s, "
-                                    f"and the deadline is {check.deadline:g}s")
+        fields.error(
+            "health-form",
+            f"{check.rise} successes {check.interval:g}s apart take {least:g}s, "
+            f"and the deadline is {check.deadline:g}s",
+        )
     if check.start_period >= check.deadline:
-        fields.error("health-form", f"the start period of {check.start_period:g}s does not end before the "
-                                    f"deadline of {check.deadline:g}s")
+        fields.error(
+            "health-form",
+            f"the start period of {check.start_period:g}s does not end before the deadline of {check.deadline:g}s",
+        )
     return check
 
 

@@ -127,4 +127,3 @@ def _numeric(user: str | None) -> tuple[int, int]:
     if not match:
         return 0, 0
     return int(match[1]), int(match[2] or 0)
-

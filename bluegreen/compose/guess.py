@@ -61,7 +61,8 @@ def guess(services: Table) -> dict[str, Guess]:
     routes = _routes(facts)
     return {
         name: Guess(one.kind, _flow(one, routes.get(name)), one.why + _warning(one))
-        for name, one in facts.items() if one.given is None
+        for name, one in facts.items()
+        if one.given is None
     }
 
 
@@ -110,7 +111,8 @@ class _Facts:
             udp=any(p.protocol != "tcp" for p in ports),
             writes=bool(written),
             keeps=any(m.kind == "volume" for m in written),
-            dependencies=[(d.service, d.condition) for d, _ in read_dependencies(n)] if (n := entry("depends_on"))
+            dependencies=[(d.service, d.condition) for d, _ in read_dependencies(n)]
+            if (n := entry("depends_on"))
             else [],
             restart=(values.text(n) if (n := entry("restart")) else None) or "",
             replicas=(values.text(n) if (n := deploy.get("replicas")) else None) or "1",

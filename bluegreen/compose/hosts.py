@@ -26,8 +26,11 @@ def read_hosts(node: Node) -> tuple[str, ...]:
                 address_text = values.text(item)
                 if address_text is not None:
                     entries.append((name, address_text, item))
-    return tuple(f"{name}:{address}" for name, written, item in entries
-                 if (address := _address(item, name.strip(), written.strip())))
+    return tuple(
+        f"{name}:{address}"
+        for name, written, item in entries
+        if (address := _address(item, name.strip(), written.strip()))
+    )
 
 
 def _address(node: Node, name: str, written: str) -> str | None:

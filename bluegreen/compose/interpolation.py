@@ -66,9 +66,7 @@ def substitute(
     return "".join(parts)
 
 
-def _braced(
-    inner: str, lookup: Lookup, unset: Callable[[str], None], excused: frozenset[str], depth: int
-) -> str:
+def _braced(inner: str, lookup: Lookup, unset: Callable[[str], None], excused: frozenset[str], depth: int) -> str:
     name = _NAME.match(inner)
     if not name:
         raise _malformed("${" + inner + "}")

@@ -20,8 +20,12 @@ from bluegreen.model import names
 from bluegreen.model.errors import UsageError
 from bluegreen.model.project import Network, Project, Service, Volume
 
-_OVERRIDES = ("compose.override.yaml", "compose.override.yml",
-              "docker-compose.override.yaml", "docker-compose.override.yml")
+_OVERRIDES = (
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+)
 
 
 def load(
@@ -34,8 +38,11 @@ def load(
 ) -> Project:
     """As `bluegreen.compose.load`. ``found`` says that nobody named the file: Compose would then merge others."""
     if tag is not None and not names.is_tag(tag):
-        raise UsageError("tag-form", f"{values.shown(tag)} is no image tag: at most 128 letters, digits, '_', '.' and "
-                                     f"'-', the first not '.' or '-'")
+        raise UsageError(
+            "tag-form",
+            f"{values.shown(tag)} is no image tag: at most 128 letters, digits, '_', '.' and "
+            f"'-', the first not '.' or '-'",
+        )
     directory = file.absolute().parent
     report = Report(file.name if found else str(file))
     raw = _parse(file, report)
@@ -84,8 +91,12 @@ def _project_name(raw: RawMapping, directory: Path, report: Report, known: Varia
             return written and _checked(written, "name", report, node.line)
     name = normalised(directory.name)
     if not names.PROJECT.fullmatch(name):
-        report.error(0, "", "name-missing", f"the directory's name {directory.name!r} makes no project name; write "
-                                            f"name: at the top of the file")
+        report.error(
+            0,
+            "",
+            "name-missing",
+            f"the directory's name {directory.name!r} makes no project name; write name: at the top of the file",
+        )
         return None
     return name
 
@@ -93,8 +104,10 @@ def _project_name(raw: RawMapping, directory: Path, report: Report, known: Varia
 def _checked(name: str, source: str, report: Report, line: int = 0) -> str | None:
     if names.PROJECT.fullmatch(name):
         return name
-    message = (f"{values.shown(name)} is no project name: at most 41 lower-case letters, digits, '-' and '_', "
-               f"the first a letter or digit")
+    message = (
+        f"{values.shown(name)} is no project name: at most 41 lower-case letters, digits, '-' and '_', "
+        f"the first a letter or digit"
+    )
     report.error(line, source, "name-form", message)
     return None
 
@@ -146,8 +159,12 @@ def _used_networks(services: list[Service], networks: Mapping[str, Network]) -> 
 
 
 def _used_volumes(services: list[Service], volumes: Mapping[str, Volume]) -> dict[str, Volume]:
-    used = {mount.get("Source") for service in services
-            for mount in service.body.get("HostConfig", {}).get("Mounts", ()) if mount["Type"] == "volume"}
+    used = {
+        mount.get("Source")
+        for service in services
+        for mount in service.body.get("HostConfig", {}).get("Mounts", ())
+        if mount["Type"] == "volume"
+    }
     return {volume.name: volume for volume in volumes.values() if volume.name in used}
 
 

@@ -27,13 +27,19 @@ def find(directory: Path, env: Mapping[str, str]) -> Path:
         path = directory / chosen
         if path.is_file():
             return path
-        raise UsageError("file-missing", f"BG_FILE names {chosen}, and there is no such file",
-                         next=("unset BG_FILE", "bg --file PATH ..."))
+        raise UsageError(
+            "file-missing",
+            f"BG_FILE names {chosen}, and there is no such file",
+            next=("unset BG_FILE", "bg --file PATH ..."),
+        )
     for name in FILES:
         if (path := directory / name).is_file():
             return path
-    raise UsageError("file-missing", f"no Compose file in {directory}: looked for {', '.join(FILES)}",
-                     next=("bg --file PATH ...", "bg init"))
+    raise UsageError(
+        "file-missing",
+        f"no Compose file in {directory}: looked for {', '.join(FILES)}",
+        next=("bg --file PATH ...", "bg init"),
+    )
 
 
 def project_name(file: Path, env: Mapping[str, str] | None = None) -> str | None:

@@ -145,8 +145,12 @@ class _Reader:
         if kind == "tmpfs":
             return _tmpfs(node, mapping, source, target)
         known = kind in ("image", "npipe", "cluster")
-        node.error("volume-form", f"bluegreen does not carry out mounts of type {kind!r} yet" if known else
-                   f"{values.shown(kind)} is no type of mount; write bind, volume or tmpfs")
+        node.error(
+            "volume-form",
+            f"bluegreen does not carry out mounts of type {kind!r} yet"
+            if known
+            else f"{values.shown(kind)} is no type of mount; write bind, volume or tmpfs",
+        )
         return None
 
     def _bind(self, node: Node, mapping: Table, source: str, target: str, read_only: bool) -> Mount | None:

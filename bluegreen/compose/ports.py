@@ -36,8 +36,7 @@ class Port:
 
 
 def read_ports(node: Node) -> list[Port]:
-    return [port for item in values.items(node)
-            for port in (_long(item) if isinstance(item, Table) else _short(item))]
+    return [port for item in values.items(node) for port in (_long(item) if isinstance(item, Table) else _short(item))]
 
 
 def read_expose(node: Node) -> list[str]:
@@ -102,8 +101,7 @@ def _pair_up(node: Node, published: str, container: str, protocol: str, host_ip:
     if len(targets) != len(hosts):
         node.error("port-form", f"{published} and {container} are ranges of different lengths")
         return []
-    return [Port(target, protocol, str(host), host_ip, node)
-            for target, host in zip(targets, hosts, strict=True)]
+    return [Port(target, protocol, str(host), host_ip, node) for target, host in zip(targets, hosts, strict=True)]
 
 
 def _range(node: Node, written: str) -> range:

@@ -61,8 +61,13 @@ def _service(service: Service, reveal: bool) -> dict[str, Any]:
     }
     if service.files:
         data["files"] = {
-            path: {"sha256": file_digest(file), "size": len(file.content), "mode": f"{file.mode:04o}",
-                   "uid": file.uid, "gid": file.gid}
+            path: {
+                "sha256": file_digest(file),
+                "size": len(file.content),
+                "mode": f"{file.mode:04o}",
+                "uid": file.uid,
+                "gid": file.gid,
+            }
             for path, file in service.files.items()
         }
     container = encode(service.body)

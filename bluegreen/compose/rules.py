@@ -32,12 +32,17 @@ def _names(drafts: Drafts) -> None:
     folded: dict[str, Draft] = {}
     for name, draft in drafts.items():
         if not names.SERVICE.fullmatch(name):
-            draft.place.error("name-form", f"{values.shown(name)} is no name of a service: at most 63 letters, "
-                                           f"digits, '.', '_' and '-', the first a letter or digit")
+            draft.place.error(
+                "name-form",
+                f"{values.shown(name)} is no name of a service: at most 63 letters, "
+                f"digits, '.', '_' and '-', the first a letter or digit",
+            )
         other = folded.setdefault(name.lower(), draft)
         if other is not draft:
-            draft.place.error("name-clash", f"differs from {other.name!r} (line {other.place.line}) only in case, "
-                                            f"and host names have none")
+            draft.place.error(
+                "name-clash",
+                f"differs from {other.name!r} (line {other.place.line}) only in case, and host names have none",
+            )
         prefix = re.match(r"(?:blue|green|r\d+)-(.+)", name)
         if draft.kind is Kind.SHARED and prefix and prefix[1] in drafts:
             draft.place.error("name-clash", f"a container of the service {prefix[1]!r} has this name in its slot")
@@ -45,13 +50,19 @@ def _names(drafts: Drafts) -> None:
 
 def _kinds(drafts: Drafts, services: Node) -> None:
     """One error for all services that say none: the remedy is one command."""
-    missing = [draft for draft in drafts.values() if draft.extension is None
-               or (draft.kind is None and not draft.extension.wrong)]
+    missing = [
+        draft
+        for draft in drafts.values()
+        if draft.extension is None or (draft.kind is None and not draft.extension.wrong)
+    ]
     if missing:
         listed = ", ".join(draft.name for draft in missing)
         place = missing[0].place if len(missing) < len(drafts) else services
-        place.error("kind-missing", f"without a kind: {listed}. Each service says under x-bluegreen what it is: "
-                                    f"{KINDS}", "bg init")
+        place.error(
+            "kind-missing",
+            f"without a kind: {listed}. Each service says under x-bluegreen what it is: {KINDS}",
+            "bg init",
+        )
 
 
 def _routes(drafts: Drafts, services: Node) -> None:
@@ -65,8 +76,9 @@ def _routes(drafts: Drafts, services: Node) -> None:
             place.error("route-twice", f"the route {route} is taken by {whose}, at {first_place.where}")
     settled = all(draft.kind is not None for draft in drafts.values())
     if drafts and settled and not any(draft.kind is Kind.ROUTED for draft in drafts.values()):
-        services.error("route-missing", "no service is routed, so there is nothing to switch; give one "
-                                        "x-bluegreen: {route: /}")
+        services.error(
+            "route-missing", "no service is routed, so there is nothing to switch; give one x-bluegreen: {route: /}"
+        )
 
 
 def _replicas(draft: Draft) -> None:
@@ -93,23 +105,33 @@ def _dependency(draft: Draft, dependency: Dependency, place: Node, drafts: Draft
     if draft.kind is None or target.kind is None:
         return
     if draft.kind is Kind.SHARED and target.kind is not Kind.SHARED:
-        place.error("depends-kind", f"a shared service outlives the releases, so it can't wait for "
-                                    f"{target.name}, which is {_article(target.kind)} of one")
+        place.error(
+            "depends-kind",
+            f"a shared service outlives the releases, so it can't wait for "
+            f"{target.name}, which is {_article(target.kind)} of one",
+        )
     elif target.kind is Kind.WORKER and draft.kind is not Kind.WORKER:
         place.error("depends-kind", f"{target.name} is a worker, and workers start only after the switch")
     if dependency.condition == "service_completed_successfully" and target.kind is not Kind.JOB:
-        place.error("depends-condition", f"{target.name} does not end; if it does, it is a job: "
-                                         f"x-bluegreen: {{job: true}}")
+        place.error(
+            "depends-condition", f"{target.name} does not end; if it does, it is a job: x-bluegreen: {{job: true}}"
+        )
     elif dependency.condition == "service_healthy" and target.kind is Kind.JOB:
         place.error("depends-condition", f"{target.name} is a job; write service_completed_successfully")
-    elif (dependency.condition == "service_healthy" and target.kind is not Kind.ROUTED
-          and target.body.get("Healthcheck", {}).get("Test") == ["NONE"]):
+    elif (
+        dependency.condition == "service_healthy"
+        and target.kind is not Kind.ROUTED
+        and target.body.get("Healthcheck", {}).get("Test") == ["NONE"]
+    ):
         place.error("depends-condition", f"the healthcheck of {target.name} is disabled")
 
 
 def _article(kind: Kind) -> str:
-    return f"an {kind.value} service" if kind is Kind.INTERNAL else f"a {kind.value}" + (
-        " service" if kind is Kind.ROUTED else "")
+    return (
+        f"an {kind.value} service"
+        if kind is Kind.INTERNAL
+        else f"a {kind.value}" + (" service" if kind is Kind.ROUTED else "")
+    )
 
 
 def _cycles(drafts: Drafts) -> None:

@@ -74,9 +74,7 @@ class Draft:
 
 
 def read_service(name: str, node: Node, place: Node, around: Surroundings) -> Draft:
-    fields = values.fields(
-        node, (*keys.SERVICE, "x-bluegreen"), known=keys.SERVICE_KNOWN, hints=keys.SERVICE_HINTS
-    )
+    fields = values.fields(node, (*keys.SERVICE, "x-bluegreen"), known=keys.SERVICE_KNOWN, hints=keys.SERVICE_HINTS)
     entry = fields.get
     body = read_container(fields)
     user = body.get("User")
@@ -94,9 +92,7 @@ def read_service(name: str, node: Node, place: Node, around: Surroundings) -> Dr
         image=_image(n, around.variables) if (n := entry("image")) else None,
         build=build,
         body=body,
-        environment=read_environment(
-            entry("env_file"), entry("environment"), around.directory, around.variables
-        ),
+        environment=read_environment(entry("env_file"), entry("environment"), around.directory, around.variables),
         stop_grace=stop_grace(fields, body),
         restart=values.matching(n, _RESTART, "restart policy; write no, always, on-failure or unless-stopped")
         if (n := entry("restart"))
@@ -149,9 +145,7 @@ def _networks(node: Node) -> list[tuple[str, tuple[str, ...], Node]]:
     mapping = values.table(node)
     found: list[tuple[str, tuple[str, ...], Node]] = []
     for name, details in mapping:
-        fields = values.fields(
-            details, keys.MEMBERSHIP, known=keys.MEMBERSHIP_KNOWN, hints=keys.MEMBERSHIP_HINTS
-        )
+        fields = values.fields(details, keys.MEMBERSHIP, known=keys.MEMBERSHIP_KNOWN, hints=keys.MEMBERSHIP_HINTS)
         aliases: list[str] = []
         for item in values.items(n) if (n := fields.get("aliases")) else ():
             if alias := values.matching(item, _ALIAS, "host name"):

@@ -14,8 +14,18 @@ from bluegreen.model import names
 from bluegreen.model.project import ProxySettings, SmokeCheck
 
 _KEYS = ("proxy", "keep", "source", "drain", "smoke")
-_PROXY = ("listen", "preview", "body_limit", "connect_timeout", "read_timeout", "send_timeout", "gzip", "workers",
-          "trusted_proxies", "log_limit")
+_PROXY = (
+    "listen",
+    "preview",
+    "body_limit",
+    "connect_timeout",
+    "read_timeout",
+    "send_timeout",
+    "gzip",
+    "workers",
+    "trusted_proxies",
+    "log_limit",
+)
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _SMOKE = (*_METHODS, "command", "status", "body", "host", "headers", "timeout")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")

@@ -37,8 +37,9 @@ def settle(draft: Draft, declared: Declared, drafts: Mapping[str, Draft]) -> Ser
         return None
     restart = draft.restart or ("no" if draft.kind is Kind.JOB else "unless-stopped")
     if draft.kind is Kind.JOB and restart in ("always", "unless-stopped"):
-        draft.node.at("restart").error("restart-form", f"a job ends, so it can't be restarted {restart}; write "
-                                                       f"no or on-failure")
+        draft.node.at("restart").error(
+            "restart-form", f"a job ends, so it can't be restarted {restart}; write no or on-failure"
+        )
     return Service(
         name=draft.name,
         kind=draft.kind,
@@ -67,8 +68,11 @@ def public_listener(drafts: Mapping[str, Draft], settings: Settings) -> str | No
     for draft in drafts.values():
         for port in draft.ports:
             if draft.kind is Kind.ROUTED and port.protocol != "tcp":
-                port.node.error("port-published", f"{port.key} can't go through the proxy, and two slots can't both "
-                                                  f"hold a host port; move what serves it to a shared service")
+                port.node.error(
+                    "port-published",
+                    f"{port.key} can't go through the proxy, and two slots can't both "
+                    f"hold a host port; move what serves it to a shared service",
+                )
             elif draft.kind in (None, Kind.SHARED):
                 continue
             elif not port.published:
@@ -147,8 +151,13 @@ def _port(draft: Draft) -> int | None:
         return draft.extension.port if draft.extension else None
     if "port" in draft.extension.node.entries and draft.extension.node.get("port") is not None:
         return None  # given, and wrong
-    named = sorted({int(key.partition("/")[0]) for key in
-                    (*(port.key for port in draft.ports), *draft.exposed) if key.endswith("/tcp")})
+    named = sorted(
+        {
+            int(key.partition("/")[0])
+            for key in (*(port.key for port in draft.ports), *draft.exposed)
+            if key.endswith("/tcp")
+        }
+    )
     if len(named) == 1:
         return named[0]
     listed = ", ".join(str(port) for port in named[:5])
@@ -172,8 +181,10 @@ def _mounts(draft: Draft, declared: Declared) -> dict[str, Any]:
         _claim(taken, mount.target, mount.node)
         if mount.kind == "volume" and mount.source and mount.source not in declared.volumes:
             meant = values.did_you_mean(mount.source, list(declared.volumes))
-            mount.node.error("volume-unknown", f"volumes: at the top has no {values.shown(mount.source)}, and a path "
-                                               f"begins with ./ or /{meant}")
+            mount.node.error(
+                "volume-unknown",
+                f"volumes: at the top has no {values.shown(mount.source)}, and a path begins with ./ or /{meant}",
+            )
             continue
         shared = (mount.kind == "bind" or mount.source) and mount.kind != "tmpfs" and not mount.read_only
         if shared and draft.kind in _BOTH_SLOTS and draft.extension and not draft.extension.shared_volume:
@@ -193,8 +204,11 @@ def _mounts(draft: Draft, declared: Declared) -> dict[str, Any]:
     for path, _, node in draft.files:
         hiding = next((target for target in taken if path == target or path.startswith(target + "/")), None)
         if hiding is not None:
-            node.error("file-hidden", f"{path} would be hidden by what is mounted at {hiding}; give it another "
-                                      f"target, or mount something narrower there")
+            node.error(
+                "file-hidden",
+                f"{path} would be hidden by what is mounted at {hiding}; give it another "
+                f"target, or mount something narrower there",
+            )
     _duplicate_files(draft)
     found: dict[str, Any] = {}
     if binds:

@@ -115,8 +115,11 @@ def _ipam(node: Node) -> dict[str, Any]:
 def _pool(node: Node) -> dict[str, Any]:
     fields = values.fields(node, keys.IPAM_CONFIG)
     pool: dict[str, Any] = {}
-    for key, field, parse in (("subnet", "Subnet", ipaddress.ip_network), ("ip_range", "IPRange", ipaddress.ip_network),
-                              ("gateway", "Gateway", ipaddress.ip_address)):
+    for key, field, parse in (
+        ("subnet", "Subnet", ipaddress.ip_network),
+        ("ip_range", "IPRange", ipaddress.ip_network),
+        ("gateway", "Gateway", ipaddress.ip_address),
+    ):
         if (n := fields.get(key)) is None or (written := values.text(n)) is None:
             continue
         try:

@@ -120,8 +120,12 @@ class _Walk:
                 merged.append(value)
             elif key.text in table.entries:
                 first = table.lines[key.text]
-                self.report.error(key.line, _join(table.path, key.text), "key-twice",
-                                  f"the key {key.text!r} is there already, on line {first}")
+                self.report.error(
+                    key.line,
+                    _join(table.path, key.text),
+                    "key-twice",
+                    f"the key {key.text!r} is there already, on line {first}",
+                )
             else:
                 self._enter(table, key, value)
         for source in merged:
@@ -130,8 +134,12 @@ class _Walk:
 
     def _merge(self, table: Table, source: RawNode) -> None:
         if not isinstance(source, RawMapping):
-            self.report.error(source.line, _join(table.path, "<<"), "merge-form",
-                              "only a mapping, or a list of mappings, can be merged with <<")
+            self.report.error(
+                source.line,
+                _join(table.path, "<<"),
+                "merge-form",
+                "only a mapping, or a list of mappings, can be merged with <<",
+            )
             return
         for key, value in source.pairs:
             if isinstance(key, RawScalar) and key.text == "<<" and key.plain:

@@ -56,4 +56,3 @@ def read(directory: Path, environment: Mapping[str, str], tag: str | None, repor
         return Variables(environment, dotenv.parse(text, bare.lookup, unset), tag)
     except dotenv.EnvFileError as error:
         raise UsageError("env-file-form", error.message, where=f".env:{error.line}") from error
-
