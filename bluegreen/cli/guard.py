@@ -29,6 +29,8 @@ def guarded(run: Run, work: Callable[[], int]) -> int:
         code = _interrupted(run, None)
     except click.ClickException as error:
         code = _usage(run, error)
+    except BrokenPipeError as error:
+        code = _failed(run, error) if run.command else 0  # whoever asked for help has read enough of it
     except Exception as error:  # the last resort: nobody is shown a traceback
         code = _failed(run, error)
     _let_go_of_streams()
@@ -47,6 +49,8 @@ def _interrupted(run: Run, error: BaseException | None) -> int:
     from bluegreen.model.errors import BluegreenError, Exit
 
     notes = tuple(getattr(error, "__notes__", ()))
+    if run.output.form == "text" and run.output.is_terminal("err"):
+        run.output.note([""])  # the line that ^C stands on
     return run.fail(
         BluegreenError(
             "interrupted",

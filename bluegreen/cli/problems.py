@@ -12,6 +12,7 @@ from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Problem
 LAST_LINES = 12
 
 _HEADINGS = {
+    Exit.DONE: "DONE",
     Exit.FAILED: "FAILED",
     Exit.USAGE: "ERROR",
     Exit.REFUSED: "REFUSED",
@@ -75,8 +76,9 @@ def _several(page: Page, error: BluegreenError) -> list[str]:
     page.field(heading_of(error), f"{error.problem.message}; nothing was changed.")
     for problem in error.problems:
         _one(page, problem)
-    page.line()
-    page.commands("NEXT", [n for n in error.problem.next if not any(n in p.next for p in error.problems)])
+    if common := [n for n in error.problem.next if not any(n in p.next for p in error.problems)]:
+        page.line()
+        page.commands("NEXT", common)
     return page.lines
 
 

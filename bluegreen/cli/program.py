@@ -105,9 +105,13 @@ def run(args: Sequence[str] | None = None, this: Run | None = None) -> int:
     this.foresee(arguments)
 
     def invoke() -> int:
-        answer = program.main(
-            arguments, prog_name=this.name, complete_var="_BLUEGREEN_COMPLETE", standalone_mode=False, obj=this
-        )
+        if instruction := this.env.get("_BLUEGREEN_COMPLETE"):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(program, {"obj": this}, this.name, "_BLUEGREEN_COMPLETE", instruction)
+        # Not `main`: it answers a Ctrl-C itself.
+        with program.make_context(this.name, arguments, obj=this) as context:
+            answer = program.invoke(context)
         return answer if isinstance(answer, int) else 0
 
     return guarded(this, invoke)
