@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
@@ -16,6 +16,7 @@ from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release
+from bluegreen.model.value import dataclass
 from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import from_kept
 from bluegreen.planning.rollback import Target, choose, choose_switch, plan_rollback

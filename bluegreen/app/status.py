@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app.site import Site
@@ -15,6 +14,7 @@ from bluegreen.model.history import Operation
 from bluegreen.model.names import Kind, Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release
+from bluegreen.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

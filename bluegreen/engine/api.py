@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from bluegreen.engine.errors import edge, refusal
 from bluegreen.model.errors import EngineUnreachable
+from bluegreen.model.value import dataclass
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -8,7 +8,7 @@ exception. "Idempotent" means: safe to repeat after a crash in the middle, with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -23,6 +23,7 @@ from bluegreen.model.containers import (
     NetworkInfo,
 )
 from bluegreen.model.project import Build, Network, Volume
+from bluegreen.model.value import dataclass
 
 
 class Stream(Protocol):

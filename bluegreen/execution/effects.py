@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.engine.protocol import Engine
 from bluegreen.execution.readiness import await_ready, probe_replicas
 from bluegreen.model.errors import BluegreenError, NotFound, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink
+from bluegreen.model.value import dataclass
 from bluegreen.planning import steps
 
 if TYPE_CHECKING:

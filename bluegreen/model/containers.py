@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from bluegreen.model import labels
 from bluegreen.model.names import Slot, kept_container, shared_container, slot_container
 from bluegreen.model.project import File
+from bluegreen.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ Losing a consumer never stops an operation; whoever emits catches nothing, so si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from bluegreen.model.value import dataclass
 
 Kind = Literal["operation", "phase", "step", "step-done", "step-failed", "progress", "notice", "result"]
 

@@ -8,11 +8,12 @@ state, so that `status` reads the journal's tail only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from bluegreen.model.codec import decode, encode
 from bluegreen.model.names import Slot
+from bluegreen.model.value import dataclass
 
 SNAPSHOT_RELEASES = 60
 """Releases a snapshot carries: more than are ever kept, few enough that a tail stays a few kilobytes."""

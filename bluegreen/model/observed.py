@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from bluegreen.model import labels
@@ -12,6 +12,7 @@ from bluegreen.model.containers import Container, NetworkInfo
 from bluegreen.model.history import History
 from bluegreen.model.names import Kind, Slot, proxy_container
 from bluegreen.model.release import Release, Routes
+from bluegreen.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from bluegreen.model.names import Kind
+from bluegreen.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bluegreen.model.names import Kind, Slot
 from bluegreen.model.project import Dependency, HealthCheck, ProxySettings, Route, SmokeCheck
+from bluegreen.model.value import dataclass
 
 SCHEMA = 1
 """Version of everything stored: routes.json, labels, the journal's events."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from bluegreen import __version__
 from bluegreen.model import labels
@@ -12,6 +12,7 @@ from bluegreen.model.names import Kind, Slot, kept_image, shared_container
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import Project, ProxySettings, Service
 from bluegreen.model.release import Release, ServiceRelease
+from bluegreen.model.value import dataclass
 from bluegreen.planning import place as placing
 from bluegreen.planning import traffic
 from bluegreen.planning.retire import prune, retire, workers

@@ -5,13 +5,14 @@ The choice is pure and total: a target, or a refusal that names what would work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from bluegreen.model.errors import Refused
 from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release
+from bluegreen.model.value import dataclass
 from bluegreen.planning import traffic
 from bluegreen.planning.deploy import Deployment, plan_deploy
 from bluegreen.planning.place import from_kept, only_existing

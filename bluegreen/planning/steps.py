@@ -7,13 +7,14 @@ middle. ``cause`` is the reason a person reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from bluegreen.model.containers import CloneSpec, ContainerSpec
 from bluegreen.model.names import Slot
 from bluegreen.model.project import HealthCheck, Network, ProxySettings, Route, SmokeCheck, Volume
 from bluegreen.model.release import Routes
+from bluegreen.model.value import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
