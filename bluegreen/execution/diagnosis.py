@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -13,6 +14,10 @@ from bluegreen.model.errors import BluegreenError
 from bluegreen.model.project import HealthCheck
 
 SIGKILL_EXIT = 137
+HOST_STATUSES = (400, 403, 404, 421)
+_HOST_SAID = re.compile(r"host[ -]?header|(?:invalid|unknown|disallowed|blocked|untrusted) ?host|allowed_?hosts", re.I)
+"""What frameworks say when they accept some hosts only."""
+
 LISTENING = "0A"  # the state's code in /proc/net/tcp
 EXITS = {
     126: "its command is there but can't be executed",
@@ -38,7 +43,9 @@ def not_alive(details: ContainerDetails) -> Reason:
     if details.error:
         return Reason("health.cannot-start", f"could not be started: {details.error}")
     code = details.container.exit_code
-    words = EXITS.get(code or 0)
+    if code is None:
+        return Reason("health.exited", f"keeps ending; it was restarted {details.restarts} times.")
+    words = EXITS.get(code)
     often = f" {details.restarts} times in a row" if details.restarts > 1 else ""
     return Reason("health.exited", f"exited with code {code}{often}" + (f": {words}." if words else "."))
 
@@ -83,6 +90,13 @@ def not_answering(engine: Engine, name: str, target: str, health: HealthCheck, a
         return Reason("health.body", f"answers {request} with {status}, but the body lacks {health.body!r}.")
     excerpt = str(answer.get("excerpt") or "").strip().splitlines()
     said = f": {excerpt[0][:120]}" if excerpt else "."
+    if status in HOST_STATUSES and any(_HOST_SAID.search(line) for line in excerpt):
+        used = health.host or "localhost"
+        return Reason(
+            "health.host",
+            f"answers {request} with {status}, it seems because of the Host header {used!r}{said} "
+            f"Set health.host to a name it accepts, or let it accept this one.",
+        )
     expected = " or ".join(map(str, health.status))
     return Reason("health.status", f"answers {request} with {status} instead of {expected}{said}")
 

@@ -19,6 +19,9 @@ POLL = 0.1  # seconds between two looks at a container's state
 CRASHES = 3
 """Restarts after which a container counts as one that crashes rather than one that waits for its database."""
 
+LOOKS = 30
+"""Looks at a container that keeps ending, until it is seen to have ended."""
+
 LOG_LINES = 8
 
 
@@ -29,7 +32,7 @@ def await_ready(engine: Engine, step: AwaitReady, pause: Callable[[float], None]
         details = [engine.container(name) for name in step.names]
         for one in details:
             if crashed(one):
-                raise failure(engine, step.service, one.container.name, not_alive(one))
+                raise failure(engine, step.service, one.container.name, not_alive(_ended(engine, one, pause)))
             if one.container.health == "unhealthy":
                 raise failure(engine, step.service, one.container.name, unhealthy_by_docker(one))
         if all(d.container.running and d.container.health in (None, "healthy") for d in details):
@@ -62,9 +65,11 @@ def probe_replicas(
         for name in failing:
             details = engine.container(name)
             if crashed(details):
-                raise failure(engine, step.service, name, not_alive(details))
+                raise failure(engine, step.service, name, not_alive(_ended(engine, details, pause)))
         if clock() >= end:
             name = (failing or list(missing))[0]
+            if (details := engine.container(name)).restarts:
+                raise failure(engine, step.service, name, not_alive(_ended(engine, details, pause)))
             answer = _ask(session, step, [name], diagnose=True)[name]
             reason = not_answering(engine, name, step.targets[name], health, answer)
             raise failure(engine, step.service, name, reason)
@@ -74,6 +79,16 @@ def probe_replicas(
 def crashed(details: ContainerDetails) -> bool:
     """Whether a container has ended, or keeps ending and being restarted."""
     return details.container.state in ("exited", "dead", "removing") or details.restarts >= CRASHES
+
+
+def _ended(engine: Engine, details: ContainerDetails, pause: Callable[[float], None]) -> ContainerDetails:
+    """The container between two of its runs: only then the engine tells how the last one ended."""
+    for _ in range(LOOKS):
+        if details.container.exit_code is not None:
+            break
+        pause(POLL)
+        details = engine.container(details.container.name)
+    return details
 
 
 def failure(engine: Engine, service: str, name: str, reason: Reason) -> Unhealthy:

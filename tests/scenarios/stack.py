@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import docker
 import httpx
+import yaml
 
 from bluegreen.model import labels
 from bluegreen.model.errors import Exit
@@ -187,10 +188,10 @@ class Stack:
         }
         if volumes:
             document["volumes"] = dict.fromkeys(volumes)
-        return self.write_text(json.dumps(document, indent=1))
+        return self.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def write_text(self, text: str) -> Stack:
-        """The Compose file as it is written. JSON is YAML too."""
+        """The Compose file as it is written."""
         self.file.write_text(text)
         return self
 

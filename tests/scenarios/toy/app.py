@@ -9,6 +9,7 @@ EAT       megabytes to use up first            ONLY    the one Host header it ac
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -94,6 +95,10 @@ class Handler(BaseHTTPRequestHandler):
             text = f"{ENV.get('TAG')} {data.decode()}".encode()
             self.wfile.write(bytes([0x81, len(text)]) + text)
             self.wfile.flush()
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # a probe that did not wait
+            super().handle()
 
     def log_message(self, form: str, *values: object) -> None:
         """Nothing: the last lines are those of the start."""
