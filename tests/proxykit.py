@@ -50,7 +50,13 @@ def both(live: Slot | None = None, share: int = 0, blue: Stack | None = None, gr
 
 
 def upload(routes: Routes, settings: ProxySettings = SETTINGS) -> dict[str, Any]:
-    return {"files": render(routes, settings, 2), "routes": encode(routes)}
+    key = repr((routes, settings))
+    if key not in _rendered:
+        _rendered[key] = render(routes, settings, 2)
+    return {"files": dict(_rendered[key]), "routes": encode(routes)}
+
+
+_rendered: dict[str, dict[str, str]] = {}
 
 
 def topology(routes: Routes, parent: int, **more: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .nginx import Nginx
 
 GENERATIONS_WHEN_FULL = 3
+EFFECTS = ("activate", "drop_back", "prune")
+"""Operations whose intent must outlast a loss of power before they begin."""
 
 
 class Agent:
@@ -59,6 +61,7 @@ class Agent:
         self._on = on
         self._renew_at = 0.0
         self._unrecorded = ""
+        self._to_sync = False
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a request's operations up to the first that fails."""
@@ -68,6 +71,11 @@ class Agent:
             results.append(result)
             if not result["ok"]:
                 break
+        try:
+            self._sync_journal()
+        except OSError as error:
+            note = f"the journal could not be made durable: {error}"
+            results[-1].update({"journal": note} if self.urgent else {"ok": False, "code": "journal", "message": note})
         return {"id": request.get("id"), "results": results}
 
     def close(self) -> None:
@@ -79,6 +87,7 @@ class Agent:
             self.leases.release(lease["operation"])
         try:
             self.record([{"event": "lost", "op": lease["operation"]}])
+            self._sync_journal()
         except (Refusal, OSError):
             return  # the journal is gone or full; the lease is free, which is what others wait for
 
@@ -149,6 +158,8 @@ class Agent:
         if event is None:
             return perform(self, op)
         self.record([{**event, "event": "intent"}], op)
+        if op["op"] in EFFECTS:
+            self._sync_journal()
         start = self.clock.monotonic()
         outcome: dict[str, Any] = {**event, "event": "outcome", "ok": True, "ms": 0.0}
         try:
@@ -163,8 +174,9 @@ class Agent:
     def record(self, events: list[dict[str, Any]], op: dict[str, Any] | None = None) -> None:
         """Append events, with what they lack of schema, time, operation and epoch.
 
-        Raises the refusal ``journal-missing`` where there is no journal. A rollback starts a new one instead, and
-        goes on even where nothing can be written.
+        They are durable before the next effect, and before the other side is told. Raises the refusal
+        ``journal-missing`` where there is no journal. A rollback starts a new one instead, and goes on even where
+        nothing can be written.
         """
         epoch = op["epoch"] if op is not None and op.get("epoch") is not None else self.epoch
         base = {"v": SCHEMA, "t": rfc3339(self.clock.now()), "op": self.operation, "epoch": epoch}
@@ -174,15 +186,22 @@ class Agent:
                 raise Refusal("journal-missing", "the journal is gone from the proxy's volume")
             stamped.insert(0, {**base, "event": "journal-lost"})
         try:
-            self.journal.append(stamped)
+            self.journal.append(stamped, durable=False)
         except OSError as error:
             if not self.urgent:
                 raise
             try:
                 self._make_room(reserve=True)
-                self.journal.append(stamped)
+                self.journal.append(stamped, durable=False)
             except OSError:
                 self._unrecorded = f"the journal could not be written: {error}"
+                return
+        self._to_sync = True
+
+    def _sync_journal(self) -> None:
+        if self._to_sync:
+            self._to_sync = False
+            self.journal.sync()
 
     def _make_room(self, *, reserve: bool) -> None:
         self.store.prune(GENERATIONS_WHEN_FULL)

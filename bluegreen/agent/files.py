@@ -56,19 +56,21 @@ class Files:
             return None
 
     # -- effects -------------------------------------------------------------------------------------------
-    def write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Replace a file as a whole, or leave it as it was."""
+    def write(self, name: str, text: str, *, durable: bool = True) -> None:
+        """Replace a file as a whole, or leave it as it was. Not ``durable``: a loss of power may undo it."""
         beside = f"{name}.{os.getpid()}.new"
-        self.create(beside, text, mode)
+        self.create(beside, text, durable=durable)
         self.rename(beside, name)
+        if durable:
+            self.sync(os.path.dirname(name))
 
-    def create(self, name: str, text: str, mode: int = 0o644) -> None:
+    def create(self, name: str, text: str, *, durable: bool = True) -> None:
         """Write a file that nobody looks at yet."""
         self._said(f"create {name}", before=True)
-        handle = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        handle = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             _write_all(handle, text.encode())
-            if self._sync:
+            if durable and text and self._sync:
                 os.fsync(handle)
         except OSError:
             os.unlink(self.path(name))
@@ -77,10 +79,11 @@ class Files:
             os.close(handle)
         self._said(f"create {name}")
 
-    def append(self, name: str, text: str) -> None:
+    def append(self, name: str, text: str, *, durable: bool = True) -> None:
         """Add whole lines to a file: all of them or, where there is no room, none.
 
-        A last line that an earlier crash tore off was never acknowledged; it is cut away first.
+        Not ``durable``: until the next one that is, or `sync`, a loss of power may undo it. A last line that an
+        earlier crash tore off was never acknowledged; it is cut away first.
         """
         self._said(f"append {name}", before=True)
         handle = os.open(self.path(name), os.O_RDWR | os.O_CREAT, 0o644)
@@ -91,7 +94,7 @@ class Files:
             os.lseek(handle, end, os.SEEK_SET)
             try:
                 _write_all(handle, text.encode())
-                if self._sync:
+                if durable and self._sync:
                     os.fsync(handle)
             except OSError:
                 os.ftruncate(handle, end)
@@ -113,16 +116,16 @@ class Files:
         os.link(self.path(target), self.path(name))
 
     def symlink(self, name: str, target: str) -> None:
-        """Make a symbolic link, or turn one to another target, in one step."""
+        """Make a symbolic link, or turn one to another target, in one step. `sync` makes it durable."""
         beside = f"{name}.{os.getpid()}.new"
         self.unlink(beside)
         os.symlink(target, self.path(beside))
         self.rename(beside, name)
 
     def rename(self, name: str, new: str) -> None:
+        """`sync` of the directory makes it durable."""
         self._said(f"rename {new}", before=True)
         os.rename(self.path(name), self.path(new))
-        self.sync(os.path.dirname(new))
         self._said(f"rename {new}")
 
     def unlink(self, name: str) -> None:
@@ -139,7 +142,7 @@ class Files:
         self._said(f"remove {name}")
 
     def sync(self, name: str) -> None:
-        """Make a directory's entries durable."""
+        """Make a directory's entries, or a file's content, durable."""
         if not self._sync:
             return
         handle = os.open(self.path(name), os.O_RDONLY)

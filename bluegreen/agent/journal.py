@@ -24,9 +24,12 @@ class Journal:
     def exists(self) -> bool:
         return self._files.exists(NAME)
 
-    def append(self, events: list[dict[str, Any]]) -> None:
-        """All of them or none, durable on return."""
-        self._files.append(NAME, "".join(dumps(event) + "\n" for event in events))
+    def append(self, events: list[dict[str, Any]], *, durable: bool = True) -> None:
+        """All of them or none. Not ``durable``: `sync` comes before anyone is told."""
+        self._files.append(NAME, "".join(dumps(event) + "\n" for event in events), durable=durable)
+
+    def sync(self) -> None:
+        self._files.sync(NAME)
 
     def begin_anew(self, now: str) -> str | None:
         """Put a journal aside that can't be read any more, under the name answered, and start an empty one."""
@@ -34,6 +37,7 @@ class Journal:
         if kept is not None:
             self._files.rename(NAME, kept)
         self._files.append(NAME, "")
+        self._files.sync("")
         return kept
 
     def read(self, *, history: bool) -> tuple[str, str, list[dict[str, Any]]]:

@@ -99,4 +99,5 @@ class Leases:
             return int(self._clock.now()), None
 
     def _store(self, epoch: int, lease: dict[str, Any] | None) -> None:
-        self._files.write(NAME, dumps({"v": 1, "epoch": epoch, "lease": lease}))
+        # Not made durable: after a loss of power every session is gone, and with it who could use an older epoch.
+        self._files.write(NAME, dumps({"v": 1, "epoch": epoch, "lease": lease}), durable=False)

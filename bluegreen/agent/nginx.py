@@ -7,6 +7,7 @@ import os
 import time
 
 from .http import fetch
+from .sockets import held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,17 +101,7 @@ class RealNginx(Nginx):
         return fetch(SOCKET, requests)
 
     def connections(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-            try:
-                with open(name) as file:
-                    lines = file.read().splitlines()[1:]
-            except OSError:
-                continue
-            for address in map(_remote, lines):
-                if address is not None:
-                    found[address] = found.get(address, 0) + 1
-        return found
+        return held()
 
     def connect(self, ip: str, port: int, timeout: float) -> str | None:
         import _socket
@@ -167,22 +158,3 @@ def _last_reload() -> tuple[set[tuple[int, int]], float | None]:
         return replaced, time.monotonic() - float(at)
     except (OSError, ValueError):
         return set(), None
-
-
-_HELD = ("01", "02", "08")
-"""Established, being opened, and closed by the other side only."""
-
-_LISTENERS = (f"{8080:04X}", f"{8081:04X}")
-
-
-def _remote(line: str) -> str | None:
-    """The other side's address of a line of /proc/net/tcp or tcp6, of connections that nginx holds as a client."""
-    fields = line.split()
-    if len(fields) < 4 or fields[3] not in _HELD or fields[1].rpartition(":")[2] in _LISTENERS:
-        return None
-    text = fields[2].partition(":")[0]
-    if len(text) == 32:
-        if not text.startswith("0000000000000000FFFF0000"):
-            return None
-        text = text[24:]
-    return ".".join(str(int(text[at : at + 2], 16)) for at in (6, 4, 2, 0))

@@ -75,7 +75,7 @@ class Store:
         self.files.mkdir(directory)
         self._fill(directory, files, routes)
         self.files.create(f"{directory}/routes.json", dumps(routes))
-        self.files.sync(directory)
+        self._sync_staged(directory)
 
     def stage_back_to(self, staged: str, number: int) -> None:
         """Let a staged generation's way back be another generation, where there is one to go to."""
@@ -86,13 +86,17 @@ class Store:
         """Give a staged generation its number (``routes["generation"]``)."""
         self.files.create(f"{staged}/routes.json", dumps(routes))
         self.files.create(f"{staged}/generation", f"{routes['generation']}\n")
-        self.files.sync(staged)
+        self._sync_staged(staged)
         self.files.mkdir("generations")
         self.files.rename(staged, name_of(routes["generation"]))
 
     def point(self, number: int) -> None:
         """The flip."""
         self.files.symlink("current", name_of(number))
+        # Together, since a journaling file system writes both renames at once, in their order. Were only the second
+        # one there after a loss of power, the proxy would start with the newest generation, which is this one.
+        self.files.sync("generations")
+        self.files.sync("")
 
     def drop_back(self) -> None:
         """Say that there is no way back from now on. Idempotent."""
@@ -127,11 +131,15 @@ class Store:
         self.files.mkdir(f"{base}.{number}")
         return f"{base}.{number}"
 
+    def _sync_staged(self, directory: str) -> None:
+        for folder in ("split", "idle", ""):
+            self.files.sync(f"{directory}/{folder}")
+
     def _fill(self, directory: str, files: dict[str, str], routes: dict[str, Any]) -> None:
+        self._mark(directory, routes)
         for name, text in files.items():
             _check_name(name)
             self.files.create(f"{directory}/{name}", text)
-        self._mark(directory, routes)
 
     def _mark(self, directory: str, routes: dict[str, Any]) -> None:
         """Markers of the slots by bucket, and of the idle slot."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -9,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bluegreen.agent.http import BODY_LIMIT, head, parse
-from bluegreen.agent.nginx import _remote
 from bluegreen.agent.probe import address
+from bluegreen.agent.sockets import _ask_kernel, held, parse_messages, parse_table
 from bluegreen.model.errors import ProxyFailed
 from tests.proxykit import BLUE_ADDRESS, MemoryProxy
 
@@ -159,13 +162,36 @@ def test_a_request_line_break_is_refused() -> None:
 # -- connections --------------------------------------------------------------------------------------------------
 
 
-def test_connections_are_counted_by_the_other_side_where_nginx_is_the_client() -> None:
-    line = "   1: 0200D50A:A1B2 1001D50A:1F40 {} 00000000:00000000 00:00000000 00000000 10101 0 1"
-    assert _remote(line.format("01")) == "10.213.1.16"
-    assert _remote(line.format("08")) == "10.213.1.16"
-    assert _remote(line.format("06")) is None  # time wait
-    assert _remote(line.format("0A")) is None  # listening
-    client = "   2: 0200D50A:1F90 1001D50A:C001 01 00000000:00000000 00:00000000 00000000 10101 0 1"
-    assert _remote(client) is None
-    mapped = line.replace("1001D50A", "0000000000000000FFFF00001001D50A")
-    assert _remote(mapped.format("01")) == "10.213.1.16"
+LINES = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10101 0 1
+   1: 0200D50A:A1B2 1001D50A:1F40 01 00000000:00000000 00:00000000 00000000 10101 0 1
+   2: 0200D50A:A1B3 1001D50A:1F40 08 00000000:00000000 00:00000000 00000000 10101 0 1
+   3: 0200D50A:A1B4 1101D50A:1F40 02 00000000:00000000 00:00000000 00000000 10101 0 1
+   4: 0200D50A:A1B5 1101D50A:1F40 06 00000000:00000000 00:00000000 00000000 10101 0 1
+   5: 0200D50A:1F90 1001D50A:C001 01 00000000:00000000 00:00000000 00000000 10101 0 1
+"""
+
+
+def test_the_kernels_table_is_read_where_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_table(LINES) == [
+        (0xA1B2, "10.213.1.16"),
+        (0xA1B3, "10.213.1.16"),
+        (0xA1B4, "10.213.1.17"),
+        (8080, "10.213.1.16"),
+    ]
+    monkeypatch.setattr("bluegreen.agent.sockets._ask_kernel", lambda: parse_table(LINES))
+    assert held() == {"10.213.1.16": 2, "10.213.1.17": 1}
+
+
+def test_a_connection_of_this_process_is_seen_by_both_ways() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        mine = (client.getsockname()[1], "127.0.0.1")
+        assert mine in _ask_kernel()
+        assert mine in parse_table(Path("/proc/net/tcp").read_text())
+        server.accept()[0].close()
+
+
+def test_a_kernel_that_says_no_is_an_error_and_not_an_empty_table() -> None:
+    with pytest.raises(OSError, match="does not tell"):
+        parse_messages(pack("=IHHIIi", 20, 2, 0, 1, 0, -2), [])
