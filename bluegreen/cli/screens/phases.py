@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from bluegreen.cli.layout import WIDTH, duration, right, wrapped
+from bluegreen.cli.layout import WIDTH, count, duration, right, wrapped
 from bluegreen.cli.phases import Item, Phase
 
 LABEL = 11
@@ -94,9 +94,9 @@ def _retire(items: Sequence[Item], _names: _Names) -> str:
     if waiting := [i for i in items if i.verb == "drain" and i.running]:
         parts.append(f"waiting for the last connections to {waiting[0].subject}")
     if kept := sum(1 for i in items if i.verb == "keep" and i.done):
-        parts.append(f"{kept} former containers stopped, kept for a cold rollback")
+        parts.append(f"{count(kept, 'former container')} stopped, kept for a cold rollback")
     if gone := sum(1 for i in items if i.verb == "remove" and i.done):
-        parts.append(f"{gone} left-over containers removed")
+        parts.append(f"{count(gone, 'left-over container')} removed")
     return ", ".join(parts)
 
 
@@ -154,7 +154,7 @@ def _workers(items: Sequence[Item], names: _Names) -> str:
 
 def _prune(items: Sequence[Item], _names: _Names) -> str:
     images = sum(1 for i in items if i.verb == "remove-image" and i.done)
-    return f"{images} images of older releases let go" if images else ""
+    return f"{count(images, 'image')} of older releases let go" if images else ""
 
 
 def _restore(items: Sequence[Item], names: _Names) -> str:

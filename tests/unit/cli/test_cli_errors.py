@@ -25,7 +25,7 @@ from tests.world import World
 
 BG = Path(sys.executable).parent / "bluegreen"
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=300)
+WORDS = st.text(max_size=300)
 
 
 @given(WORDS, st.none() | WORDS, st.lists(WORDS, max_size=4), st.sampled_from(Exit), st.lists(WORDS, max_size=40))
