@@ -39,14 +39,16 @@ def build(api: Api, env: Mapping[str, str], request: BuildRequest, progress: Pro
         raise BuildFailed("build.stopped", f"building {name} was stopped")
     if failure is None:
         return str(api.get(path("/images/{}/json", name), what=f"looking for the image {name}")["Id"])
-    if any("no space left on device" in said for said in (failure.reason, *recent)):
+    step = f" at `{failure.step}`" if failure.step else ""
+    # The engine says it in small letters, what runs in a step says it as the system does.
+    if any("no space left on device" in said.lower() for said in (failure.reason, *failure.log, *recent)):
         raise BuildFailed(
             "build.disk-full",
-            f"building {name}: the engine's disk is full",
-            log=tuple(recent),
+            f"building {name} failed{step}: the engine's disk is full",
+            where=place(request),
+            log=(failure.log or tuple(recent))[-LAST_LINES:],
             next=("docker system df", "docker builder prune", "bg prune"),
         )
-    step = f" at `{failure.step}`" if failure.step else ""
     raise BuildFailed(
         "build.failed",
         f"building {name} failed{step}: {failure.reason}",
