@@ -215,6 +215,13 @@ def test_a_volume_is_created_once_and_removed_once(ground: Ground) -> None:
     assert volume.name not in ground.engine.volumes()
 
 
+def test_a_project_s_volumes_are_those_that_it_or_compose_labelled(ground: Ground) -> None:
+    ground.engine.ensure_volume(Volume(ground.name("ours")), {labels.PROJECT: ground.project})
+    ground.engine.ensure_volume(Volume(ground.name("composes")), {labels.COMPOSE_PROJECT: ground.project})
+    ground.engine.ensure_volume(Volume(ground.name("alike")), {labels.PROJECT: ground.name("other")})
+    assert ground.engine.volumes(ground.project) == [ground.name("composes"), ground.name("ours")]
+
+
 def test_a_volume_in_use_stays_and_says_who_uses_it(ground: Ground) -> None:
     ground.engine.create(ground.spec(host={"Binds": [f"{ground.name('data')}:/data"]}))
     with pytest.raises(EngineConflict, match=ground.name("one")):
