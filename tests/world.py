@@ -18,6 +18,7 @@ from bluegreen.app.site import Site
 from bluegreen.engine.behaviour import Behaviour
 from bluegreen.engine.memory import MemoryEngine
 from bluegreen.engine.protocol import Stream
+from bluegreen.execution.executor import Checkpoint
 from bluegreen.model.containers import Container
 from bluegreen.model.events import Event
 from bluegreen.model.names import Kind, Slot, proxy_container
@@ -137,9 +138,11 @@ class World:
     def _fetch(self, *args: Any, **kwargs: Any) -> Any:
         return self.engine.fetch(*args, **kwargs)
 
-    def site(self, kill: Kill | None = None) -> Site:
+    def site(self, kill: Checkpoint | None = None) -> Site:
         """A new process: alive, with its own place to die."""
-        self.kill = kill or Kill()
+        checkpoint = kill or Kill()
+        if isinstance(checkpoint, Kill):
+            self.kill = checkpoint
         self.events = []
         return Site(
             self.name,
@@ -147,7 +150,7 @@ class World:
             emit=self.events.append,
             by="test@here",
             env={},
-            checkpoint=self.kill,
+            checkpoint=checkpoint,
             pause=self.clock.pause,
             clock=self.clock,
             look=lambda url: Look(url, self.nginx.serve("/")[1], 1.0),
@@ -207,7 +210,7 @@ class World:
         )
 
     def deploy(
-        self, tag: str, kill: Kill | None = None, *, stage: bool = False, force: bool = False, **changes: Any
+        self, tag: str, kill: Checkpoint | None = None, *, stage: bool = False, force: bool = False, **changes: Any
     ) -> DeployResult:
         request = DeployRequest(load=partial(self.project, **changes), tag=tag, stage=stage, force=force)
         return deploy(self.site(kill), request)

@@ -273,7 +273,7 @@ def _announce(site: Site, observed: Observed, deployment: Deployment) -> None:
         )
     )
     standby = observed.standby
-    if standby is not None:
+    if standby is not None and not observed.history.is_bad(standby.number):
         site.notice(f"until the switch, rollback to {standby.tag} is cold (its slot is being reused)")
 
 

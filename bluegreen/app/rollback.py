@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import public_url, rendering
+from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
-from bluegreen.model.errors import BluegreenError, Exit, Overtaken, ProxyFailed, Stale
+from bluegreen.model.errors import BluegreenError, EngineConflict, Exit, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
@@ -120,17 +121,40 @@ def _move(
         cold=target.how == "cold",
         overtook=unfinished.id if unfinished and unfinished.id != name else None,
     )
-    plan = _plan(observed, target, kind, name, reason)
     begin(session, epoch, operation)
     executor = site.executor(session, epoch, render=rendering(site))
     try:
-        executor.run(plan)
+        _run(site, session, executor, observed, target, kind, name, reason)
     except (Overtaken, KeyboardInterrupt):
         raise
     except BluegreenError as error:
         raise _failed(site, session, epoch, operation, target, error) from error
     end(session, epoch, name, "done")
     return _result(site, session, observed, target, kind)
+
+
+def _run(
+    site: Site,
+    session: ProxySession,
+    executor: Executor,
+    observed: Observed,
+    target: Target,
+    kind: str,
+    name: str,
+    reason: str | None,
+) -> None:
+    """Plan and execute; where the engine changed underneath, by the last effect of a deploy that was overtaken in
+    the middle of it, look and plan again."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return executor.run(_plan(observed, target, kind, name, reason))
+        except EngineConflict as error:
+            site.notice(f"the engine changed meanwhile ({error.problem}); looking again")
+            observed = site.observe(session)
+            live = observed.live_release
+            if live is not None and live.number == target.release.number:
+                target = replace(target, how="done")
+    return executor.run(_plan(observed, target, kind, name, reason))
 
 
 def _plan(observed: Observed, target: Target, kind: str, name: str, reason: str | None) -> Plan:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.engine.protocol import Engine
-from bluegreen.execution.readiness import await_ready, probe_replicas
+from bluegreen.execution.readiness import await_overtaken, await_ready, probe_replicas
 from bluegreen.model.errors import BluegreenError, NotFound, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink
 from bluegreen.model.value import dataclass
@@ -59,18 +59,19 @@ def _start(at: Workplace, step: steps.StartContainer) -> None:
 
 
 def _stop(at: Workplace, step: steps.StopContainer) -> None:
-    at.engine.set_restart(step.name, "no")
-    at.engine.stop(step.name, step.grace)
+    at.engine.set_restart(step.id, "no")
+    at.engine.stop(step.id, step.grace)
 
 
 def _keep(at: Workplace, step: steps.KeepContainer) -> None:
-    at.engine.set_restart(step.name, "no")
-    at.engine.stop(step.name, step.grace)
-    at.engine.rename(step.name, step.new)
+    at.engine.set_restart(step.id, "no")
+    at.engine.stop(step.id, step.grace)
+    if at.engine.container(step.id).container.name != step.new:
+        at.engine.rename(step.id, step.new)
 
 
 def _remove(at: Workplace, step: steps.RemoveContainer) -> None:
-    at.engine.remove(step.name)
+    at.engine.remove(step.id)
 
 
 def _job(at: Workplace, step: steps.RunJob) -> None:
@@ -94,6 +95,11 @@ def _await(at: Workplace, step: steps.AwaitReady) -> None:
 def _probe(at: Workplace, step: steps.ProbeReplicas) -> None:
     assert at.session is not None  # noqa: S101 - a probe goes through the proxy
     probe_replicas(at.engine, at.session, step, at.pause, at.clock)
+
+
+def _await_overtaken(at: Workplace, step: steps.AwaitOvertaken) -> None:
+    assert at.session is not None  # noqa: S101 - the journal is on the proxy's side
+    await_overtaken(at.session, step, at.pause, at.clock)
 
 
 def _save_logs(at: Workplace, step: steps.SaveLogs) -> None:
@@ -173,6 +179,7 @@ EFFECTS: Mapping[type[steps.Step], Callable[[Workplace, Any], None]] = {
     steps.RunJob: _job,
     steps.AwaitReady: _await,
     steps.ProbeReplicas: _probe,
+    steps.AwaitOvertaken: _await_overtaken,
     steps.SaveLogs: _save_logs,
     steps.SmokeCommand: _smoke_command,
     steps.RemoveImage: _remove_image,

@@ -89,7 +89,8 @@ class Executor:
         else:
             with ThreadPoolExecutor(min(PARALLEL, len(steps))) as pool:
                 outcomes = list(pool.map(self._effect, steps))
-        self._append([_outcome(s, ms, error) for s, (ms, error) in zip(steps, outcomes, strict=True)])
+        # Without the epoch: an outcome is a fact, and whoever took over waits for it.
+        self._append([_outcome(s, ms, error) for s, (ms, error) in zip(steps, outcomes, strict=True)], epoch=False)
         for _, error in outcomes:
             if error is not None:
                 raise error
@@ -108,9 +109,10 @@ class Executor:
         self.emit(Event("step-done", step.verb, step.subject, "", ms, {"phase": step.phase}))
         return ms, None
 
-    def _append(self, events: list[dict[str, Any]]) -> None:
+    def _append(self, events: list[dict[str, Any]], *, epoch: bool = True) -> None:
         if self.session is not None:
-            self.session.run([self._with_epoch({"op": "append", "events": events})])
+            op = {"op": "append", "events": events}
+            self.session.run([self._with_epoch(op) if epoch else op])
 
     # -- steps on the proxy's side -------------------------------------------------------------------------
 

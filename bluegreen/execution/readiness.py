@@ -9,7 +9,7 @@ from bluegreen.engine.protocol import Engine
 from bluegreen.execution.diagnosis import Reason, not_alive, not_answering, too_slow, unhealthy_by_docker
 from bluegreen.model.containers import ContainerDetails
 from bluegreen.model.errors import BluegreenError, Unhealthy
-from bluegreen.planning.steps import AwaitReady, ProbeReplicas
+from bluegreen.planning.steps import AwaitOvertaken, AwaitReady, ProbeReplicas
 from bluegreen.planning.traffic import health_request
 
 if TYPE_CHECKING:
@@ -74,6 +74,24 @@ def probe_replicas(
             reason = not_answering(engine, name, step.targets[name], health, answer)
             raise failure(engine, step.service, name, reason)
         pause(health.interval)
+
+
+def await_overtaken(
+    session: Session, step: AwaitOvertaken, pause: Callable[[float], None], clock: Callable[[], float]
+) -> None:
+    """Wait until no intent of the operation lacks its outcome, or its process is gone."""
+    end = clock() + step.seconds
+    while clock() < end:
+        events = session.run([{"op": "read", "history": False}])[0].get("events") or []
+        own = [e for e in events if e.get("op") == step.operation]
+        if any(e.get("event") == "lost" for e in own) or not _open(own):
+            return
+        pause(POLL)
+
+
+def _open(events: list[Mapping[str, Any]]) -> int:
+    """How many effects are under way, by the journal."""
+    return sum(1 if e.get("event") == "intent" else -1 if e.get("event") == "outcome" else 0 for e in events)
 
 
 def crashed(details: ContainerDetails) -> bool:

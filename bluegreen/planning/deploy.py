@@ -184,7 +184,9 @@ def plan_shared(
             )
         if there is None or (changed and not there.running):
             if there is not None:
-                steps.append(RemoveContainer(name=container, cause="stopped, and its definition has changed"))
+                steps.append(
+                    RemoveContainer(name=container, id=there.id, cause="stopped, and its definition has changed")
+                )
             steps.append(
                 CreateContainer(
                     spec=_shared_spec(project, service, images[name], digests[name]), cause="shared, not there yet"

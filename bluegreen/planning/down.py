@@ -29,15 +29,20 @@ def plan_down(observed: Observed, volumes: Sequence[str], images: Sequence[str])
         if container.name == proxy:
             continue
         if container.running:
-            running.append(StopContainer(name=container.name, grace=_grace(observed, container.name), cause="down"))
-        containers.append(RemoveContainer(name=container.name, cause="down"))
+            running.append(
+                StopContainer(
+                    name=container.name, id=container.id, grace=_grace(observed, container.name), cause="down"
+                )
+            )
+        containers.append(RemoveContainer(name=container.name, id=container.id, cause="down"))
     steps: list[Step | Together] = []
-    if observed.proxy_container is not None and observed.proxy_container.running:
-        steps.append(StopContainer(name=proxy, grace=DEFAULT_GRACE, cause="no new requests from here on"))
+    itself = observed.proxy_container
+    if itself is not None and itself.running:
+        steps.append(StopContainer(name=proxy, id=itself.id, grace=DEFAULT_GRACE, cause="no new requests from here on"))
     steps.extend([*together(running), *together(containers)])
     steps.extend(RemoveImage(ref=ref, cause="down") for ref in images)
-    if observed.proxy_container is not None:
-        steps.append(RemoveContainer(name=proxy, cause="down"))
+    if itself is not None:
+        steps.append(RemoveContainer(name=proxy, id=itself.id, cause="down"))
     own = {slot_network(observed.project, slot) for slot in Slot}
     networks = [n.name for n in observed.networks if n.name in own or _is_mine(observed, n.labels)]
     steps.extend(RemoveNetwork(name=name, cause="down") for name in sorted(networks))
@@ -53,7 +58,11 @@ def plan_end_connections(observed: Observed) -> Plan:
         definition = release.services.get(container.service) if release else None
         if definition is None or definition.kind not in (Kind.ROUTED, Kind.INTERNAL) or not container.running:
             continue
-        steps.append(StopContainer(name=container.name, grace=definition.stop_grace, cause="ends its connections"))
+        steps.append(
+            StopContainer(
+                name=container.name, id=container.id, grace=definition.stop_grace, cause="ends its connections"
+            )
+        )
         steps.append(StartContainer(name=container.name, restart=definition.restart, cause="stands by again"))
     return Plan(tuple(steps))
 

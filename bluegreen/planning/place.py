@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from bluegreen import __version__
 from bluegreen.model import labels
@@ -24,7 +25,9 @@ from bluegreen.planning.steps import (
     AwaitReady,
     CloneContainer,
     CreateContainer,
+    KeepContainer,
     ProbeReplicas,
+    RemoveContainer,
     RunJob,
     StartContainer,
     Step,
@@ -35,6 +38,9 @@ READY_DEADLINE = 120.0
 """Seconds for a service without a health request of its own to be running and healthy by Docker's check."""
 
 JOB_TIMEOUT = 1800.0
+
+LEAVING_GRACE = 3.0
+"""Seconds for a container that a deploy was stopping already, when a rollback wants its place."""
 
 Creator = Callable[[str, int, str, tuple[Attachment, ...], Mapping[str, str]], Step]
 """(service, replica, container name, networks, labels) -> the step that makes the container."""
@@ -126,6 +132,33 @@ def from_kept(observed: Observed, release: Release) -> Creator:
         )
 
     return create
+
+
+def as_kept(observed: Observed, release: Release, slot: Slot) -> tuple[list[Step | Together], Observed]:
+    """What is still in the slot of a release that was leaving it, kept first; and the picture after that.
+
+    Once the way back is dropped a deploy may be stopping these containers at this very moment, even one that was
+    killed: the engine goes on with a stop. They run and answer, and can't be relied on. So they are not
+    taken as they are but recreated, as if they had been kept already.
+    """
+    back = observed.proxy.back.live_release if observed.proxy.back else None
+    if back is not None and back.number == release.number:
+        return [], observed
+    steps: list[Step] = []
+    after: list[Container] = []
+    for container in observed.containers:
+        kept = kept_container(observed.project, release.number, container.service, container.replica)
+        service = release.services.get(container.service)
+        if container.slot is not slot or container.release != release.number or observed.named(kept) is not None:
+            after.append(container)
+        elif service is None or service.kind is Kind.JOB:
+            steps.append(RemoveContainer(name=container.name, id=container.id, cause="not needed again"))
+        else:
+            grace = min(service.stop_grace, LEAVING_GRACE)
+            cause = "it was leaving its slot: it is recreated"
+            steps.append(KeepContainer(name=container.name, id=container.id, new=kept, grace=grace, cause=cause))
+            after.append(replace(container, name=kept, state="exited"))
+    return together(steps), replace(observed, containers=tuple(after))
 
 
 def only_existing(release: Release) -> Creator:

@@ -7,7 +7,7 @@ from bluegreen.model.observed import Observed
 from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release
 from bluegreen.planning import traffic
-from bluegreen.planning.place import from_kept, place, stack_of
+from bluegreen.planning.place import as_kept, from_kept, place, stack_of
 from bluegreen.planning.retire import together, workers
 from bluegreen.planning.steps import DropBack, Plan, RemoveContainer, SaveLogs, Step, Together
 
@@ -27,13 +27,16 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
         steps.append(DropBack(slot=slot, cause="what it leads to is going"))
     if leaving:
         steps.append(SaveLogs(names=tuple(c.name for c in leaving), folder=folder, cause="for bg why and bg logs"))
-        steps.extend(together([RemoveContainer(name=c.name, cause=_cause(release, c.release)) for c in leaving]))
+        steps.extend(
+            together([RemoveContainer(name=c.name, id=c.id, cause=_cause(release, c.release)) for c in leaving])
+        )
     former = observed.release(standby) if standby is not None else None
     if former is not None and not observed.kept_whole(former):
         notices.append(f"the former standby {former.tag} is no longer whole and stays away")
         former = None
     if former is not None:
-        steps.extend(_bring_back(observed, former, slot))
+        leaving_again, observed = as_kept(observed, former, slot)
+        steps.extend([*leaving_again, *_bring_back(observed, former, slot)])
     live = observed.live_release
     if former is None and observed.proxy.routes is not None and slot in observed.proxy.routes.stacks:
         settings = live.proxy if live else ProxySettings()
@@ -54,7 +57,9 @@ def _bring_back(observed: Observed, former: Release, slot: Slot) -> list[Step | 
         )
     )
     # Its kept containers were the source; from here on the slot's own are the record.
-    steps.extend(RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(former.number))
+    steps.extend(
+        RemoveContainer(name=c.name, id=c.id, cause="recreated in the slot") for c in observed.kept(former.number)
+    )
     return steps
 
 

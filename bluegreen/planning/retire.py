@@ -8,6 +8,7 @@ from bluegreen.model.names import Kind, Slot, kept_container, kept_image, slot_c
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.release import Release
 from bluegreen.planning.steps import (
+    AwaitOvertaken,
     Drain,
     DropBack,
     KeepContainer,
@@ -21,6 +22,9 @@ from bluegreen.planning.steps import (
 )
 
 DEFAULT_GRACE = 10.0
+OVERTAKEN_SECONDS = 15.0
+"""How long a rollback, its traffic moved, waits for the last effect of what it took over from."""
+
 GENERATIONS_KEPT = 20
 
 
@@ -61,13 +65,16 @@ def _leave(observed: Observed, container: Container) -> Step:
     definition = release.services.get(container.service) if release else None
     name = kept_container(observed.project, container.release, container.service, container.replica)
     if not worth_keeping:
-        return RemoveContainer(name=container.name, cause="left over from a release that was never live")
+        return RemoveContainer(
+            name=container.name, id=container.id, cause="left over from a release that was never live"
+        )
     if definition is not None and definition.kind is Kind.JOB:
-        return RemoveContainer(name=container.name, cause="a job runs once per release")
+        return RemoveContainer(name=container.name, id=container.id, cause="a job runs once per release")
     if observed.named(name) is not None:
-        return RemoveContainer(name=container.name, cause=f"already kept as {name}")
+        return RemoveContainer(name=container.name, id=container.id, cause=f"already kept as {name}")
     return KeepContainer(
         name=container.name,
+        id=container.id,
         new=name,
         grace=definition.stop_grace if definition else DEFAULT_GRACE,
         cause="kept for a cold rollback",
@@ -75,7 +82,16 @@ def _leave(observed: Observed, container: Container) -> Step:
 
 
 def workers(observed: Observed, slot: Slot, release: Release) -> list[Step | Together]:
-    """Workers run in the slot that is live and nowhere else: stopped there first, then started here."""
+    """Workers run in the slot that is live and nowhere else: stopped there first, then started here.
+
+    While another operation is being taken over from, its last effect may be the stop or start of one of them. Then
+    that is waited for, and what was observed of them is not relied on.
+    """
+    overtaken = observed.overtaken
+    first: list[Step | Together] = []
+    if overtaken is not None and (release.of_kind(Kind.WORKER) or _worker_containers(observed)):
+        cause = "what it was doing last may concern a worker"
+        first.append(AwaitOvertaken(operation=overtaken.id, seconds=OVERTAKEN_SECONDS, cause=cause))
     stops: list[Step] = []
     for container in observed.containers:
         found = manifest(container)
@@ -83,10 +99,13 @@ def workers(observed: Observed, slot: Slot, release: Release) -> list[Step | Tog
         elsewhere = container.slot is not slot and (container.slot is not None or container.kept)
         if definition is None or definition.kind is not Kind.WORKER or not elsewhere:
             continue
-        if container.state in ("running", "restarting", "paused"):
+        if overtaken is not None or container.state in ("running", "restarting", "paused"):
             stops.append(
                 StopContainer(
-                    name=container.name, grace=definition.stop_grace, cause="a worker runs in the live slot only"
+                    name=container.name,
+                    id=container.id,
+                    grace=definition.stop_grace,
+                    cause="a worker runs in the live slot only",
                 )
             )
     starts: list[Step] = []
@@ -94,9 +113,14 @@ def workers(observed: Observed, slot: Slot, release: Release) -> list[Step | Tog
         for replica in range(1, service.replicas + 1) if service.kind is Kind.WORKER else ():
             container_name = slot_container(observed.project, slot, name, replica)
             there = observed.named(container_name)
-            if there is None or there.release != release.number or not there.running:
+            if overtaken is not None or there is None or there.release != release.number or not there.running:
                 starts.append(StartWorker(name=container_name, restart=service.restart, cause="its slot is live"))
-    return [*together(stops), *together(starts)]
+    return [*first, *together(stops), *together(starts)]
+
+
+def _worker_containers(observed: Observed) -> bool:
+    found = ((m, c) for c in observed.containers if (m := manifest(c)))
+    return any(c.service in m.of_kind(Kind.WORKER) for m, c in found)
 
 
 def prune(observed: Observed, keep: int, protect: frozenset[int]) -> list[Step | Together]:
@@ -109,7 +133,9 @@ def prune(observed: Observed, keep: int, protect: frozenset[int]) -> list[Step |
     steps: list[Step] = []
     for number in numbers[keep:]:
         for container in observed.kept(number):
-            steps.append(RemoveContainer(name=container.name, cause=f"older than the {keep} releases kept"))
+            steps.append(
+                RemoveContainer(name=container.name, id=container.id, cause=f"older than the {keep} releases kept")
+            )
             if container.labels.get(labels.IMAGE):
                 steps.append(
                     RemoveImage(

@@ -15,7 +15,7 @@ from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
 from bluegreen.planning import traffic
 from bluegreen.planning.deploy import Deployment, plan_deploy
-from bluegreen.planning.place import from_kept, only_existing
+from bluegreen.planning.place import as_kept, from_kept, only_existing
 from bluegreen.planning.retire import workers
 from bluegreen.planning.steps import Plan, RemoveContainer, Step, Together
 
@@ -125,13 +125,17 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
         return Plan(tuple(steps))
     if target.how == "staged":
         return plan_deploy(observed, replace(deploy, create=only_existing(target.release), jobs=False))
-    plan = plan_deploy(observed, replace(deploy, create=from_kept(observed, target.release), jobs=False))
+    leaving_again, observed = as_kept(observed, target.release, target.slot)
+    plan = Plan(tuple(leaving_again)) + plan_deploy(
+        observed, replace(deploy, create=from_kept(observed, target.release), jobs=False)
+    )
     after: list[Step | Together] = []
     if leaving is not None:
         after.append(traffic.marked(leaving, "bad", deploy.reason or "rolled back"))
     # The kept originals have served as the source; the release now has containers in its slot again.
     after.extend(
-        RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(target.release.number)
+        RemoveContainer(name=c.name, id=c.id, cause="recreated in the slot")
+        for c in observed.kept(target.release.number)
     )
     return plan + Plan(tuple(after))
 
@@ -145,7 +149,8 @@ def _finish(observed: Observed, target: Target, deploy: Deployment) -> Plan:
         steps.append(traffic.marked(previous, "bad", deploy.reason or "rolled back"))
     steps.extend(workers(observed, target.slot, target.release))
     steps.extend(
-        RemoveContainer(name=c.name, cause="recreated in the slot") for c in observed.kept(target.release.number)
+        RemoveContainer(name=c.name, id=c.id, cause="recreated in the slot")
+        for c in observed.kept(target.release.number)
     )
     return Plan(tuple(steps))
 

@@ -122,13 +122,15 @@ class StartWorker(StartContainer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopContainer(Step):
-    """Take its restart policy away, so that no engine restart revives it, then stop it."""
+class OneContainer(Step):
+    """A step that takes something from one container, and means that one: names are handed on, ids are not.
 
-    verb = "stop"
-    phase = "workers"
+    A deploy that was overtaken between the check of its epoch and its effect must not stop the container that a
+    rollback has meanwhile made under the same name.
+    """
+
     name: str
-    grace: float
+    id: str
 
     @property
     def subject(self) -> str:
@@ -136,12 +138,20 @@ class StopContainer(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeepContainer(Step):
+class StopContainer(OneContainer):
+    """Take its restart policy away, so that no engine restart revives it, then stop it."""
+
+    verb = "stop"
+    phase = "workers"
+    grace: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepContainer(OneContainer):
     """Stop it and rename it by its release: it stays as the record of its configuration and environment."""
 
     verb = "keep"
     phase = "retire"
-    name: str
     new: str
     grace: float
 
@@ -151,14 +161,9 @@ class KeepContainer(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveContainer(Step):
+class RemoveContainer(OneContainer):
     verb = "remove"
     phase = "retire"
-    name: str
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +210,21 @@ class ProbeReplicas(Step):
     @property
     def subject(self) -> str:
         return self.service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitOvertaken(Step):
+    """Wait until the last effect of an operation that was taken over from is over: its outcome is journaled, or its
+    process is gone. At most ``seconds``; going on too early is no error."""
+
+    verb = "await"
+    phase = "workers"
+    operation: str
+    seconds: float
+
+    @property
+    def subject(self) -> str:
+        return self.operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

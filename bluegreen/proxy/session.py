@@ -136,7 +136,7 @@ def refusal(result: Mapping[str, Any], doing: str) -> BluegreenError:
             "another operation took over; this one stopped before its next effect",
             next=("bg status", "bg history"),
         )
-    if code == "stale":
+    if code in ("stale", "no-back"):
         return Stale(
             "operation.stale",
             f"the traffic was moved by someone else meanwhile ({message}); nothing was changed",
