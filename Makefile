@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images deploy rollback status down test lint bench dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test lint bench dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ rollback: ## put the sample's traffic back on the release before, at once
 status: ## what of the sample is live, and what stands by
 	@$(there) $(bluegreen) status
 
-down: $(installed) ## remove the sample from the engine
-	@$(bluegreen) down --yes
+down: $(installed) ## remove the sample from the engine, its volumes and images too
+	@$(bluegreen) down --yes --volumes --images
 
 setup: $(installed) ## a virtual environment with the tool and all that develops it (VENV=.venv, PYTHON=python3)
 
@@ -44,14 +44,17 @@ engine-stop: ## stop the engine that `make` started; never another
 images: engine ## the base images: official ones, or stand-ins where no registry answers
 	@scripts/base-images
 
-test: engine images $(installed) ## every test, real containers included (ARGS="-k name")
+shells:
+	@scripts/shells
+
+test: engine images shells $(installed) ## every test, real containers included (ARGS="-k name")
 	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest $(ARGS)
 
 lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n .ci/run
+	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n scripts/shells && bash -n .ci/run
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; \
 	else echo "lint: no shellcheck here, so scripts/ had only its syntax checked" >&2; fi
 
