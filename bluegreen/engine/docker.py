@@ -389,17 +389,13 @@ class DockerEngine:
             raise self._address_held(error, wanted.network, wanted.ip) from error
 
     def _start_failed(self, name: str, error: EngineFailed) -> EngineFailed:
+        from bluegreen.engine.ports import held_port
+
         message = error.problem.message
         if re.search(r"OCI runtime create failed|failed to create task|unable to start container process", message):
             return cannot_start(message, f"starting {name}")
-        held = re.search(
-            r":(\d+)(?::[^ ]*)? failed: port is already allocated|"
-            r":(\d+)(?:/tcp)?: (?:bind: )?address already in use|"
-            r":(\d+):[\d.\[\]:a-f]+:\d+/tcp: address already in use",
-            message,
-        )
-        if held:
-            return self._port_held(name, int(next(filter(None, held.groups()))))
+        if (port := held_port(message)) is not None:
+            return self._port_held(name, port)
         if "address already in use" in message.lower():
             inspected = self._inspect(name)["NetworkSettings"]["Networks"]
             fixed = {n: (e.get("IPAMConfig") or {}).get("IPv4Address") for n, e in inspected.items()}

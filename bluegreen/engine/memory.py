@@ -292,7 +292,8 @@ class MemoryEngine:
         if handler is None:
             raise AssertionError(f"nobody answers the exec of {list(argv)} in {name}")
         stream = handler(view)
-        self._world.streams.append((view.name, stream))
+        with self._lock:
+            self._world.streams.append((view.name, stream))
         return stream
 
     # -- networks, volumes, images -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which process of this machine listens on a port. Linux only, best effort: elsewhere the answer is None."""
+"""Who is in the way of a port: in the engine's words, and which process of this machine listens on it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,19 @@ class Process:
     name: str
 
 
+def held_port(message: str) -> int | None:
+    """The host port that an engine says is taken; None where its error is about something else."""
+    found = re.search(
+        r":(\d+) failed: port is already allocated|"  # by one of its containers
+        r":(\d+): bind: address already in use|"  # by a process, up to engine 27
+        r":(\d+):[\d.:a-f\[\]]+:\d+/tcp: address already in use",  # by a process, from engine 28 on
+        message,
+    )
+    return int(next(filter(None, found.groups()))) if found else None
+
+
 def listener(port: int, proc: Path = Path("/proc")) -> Process | None:
-    """The process that listens on this TCP port, as far as this user may see it."""
+    """The process that listens on this TCP port, as far as this user may see it. Linux only: elsewhere None."""
     inodes = set(_listening(port, proc))
     if not inodes:
         return None

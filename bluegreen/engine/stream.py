@@ -129,7 +129,7 @@ def cannot_start(message: str, what: str) -> EngineFailed:
         why = f"{named} is a directory"
     else:
         why = text.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
-    return EngineFailed("engine.cannot-start", f"{what}: {why}", next=("correct the command in the Compose file",))
+    return EngineFailed("engine.cannot-start", f"{what}: {why}")
 
 
 def _reader(response: Response) -> Any:

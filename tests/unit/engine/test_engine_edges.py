@@ -15,7 +15,7 @@ from bluegreen.engine import bodies
 from bluegreen.engine.errors import cause_of, edge, refusal, translate
 from bluegreen.engine.files import archives, copied, members
 from bluegreen.engine.logs import unix_time
-from bluegreen.engine.ports import listener
+from bluegreen.engine.ports import held_port, listener
 from bluegreen.engine.refs import split_ref
 from bluegreen.engine.stream import Demux, cannot_start
 from bluegreen.model.errors import EngineConflict, EngineFailed, EngineUnreachable, NotFound
@@ -164,6 +164,22 @@ def test_times_for_the_engine_keep_their_nanoseconds(moment: str, stamp: str) ->
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="no RFC 3339 time"):
         unix_time("yesterday")
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [
+        ("driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated", 8080),
+        ("Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use", 8080),
+        ("Error starting userland proxy: listen tcp6 [::]:8080: bind: address already in use", 8080),
+        ("failed to bind host port for 127.0.0.1:8080:172.17.0.2:80/tcp: address already in use", 8080),
+        ("failed to bind host port for [::]:8080:172.17.0.2:80/tcp: address already in use", 8080),
+        ("Address already in use", None),
+        ("failed to set up container networking: Address already in use", None),
+    ],
+)  # fmt: skip
+def test_a_taken_port_is_read_from_the_words_of_every_engine(said: str, port: int | None) -> None:
+    assert held_port(said) == port
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells")
