@@ -169,7 +169,7 @@ def test_what_is_no_time_is_refused() -> None:
 @pytest.mark.parametrize(
     ("said", "port"),
     [
-        ("driver failed programming external connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated", 8080),
+        ("driver failed programming connectivity: Bind for 0.0.0.0:8080 failed: port is already allocated", 8080),
         ("Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use", 8080),
         ("Error starting userland proxy: listen tcp6 [::]:8080: bind: address already in use", 8080),
         ("failed to bind host port for 127.0.0.1:8080:172.17.0.2:80/tcp: address already in use", 8080),
