@@ -21,6 +21,7 @@ ORDER = (
     "switch",
     "workers",
     "prune",
+    "public",
     "restore",
     "down",
 )

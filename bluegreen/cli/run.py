@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bluegreen.model.events import Event, Sink
 
     Connect = Callable[[str | None, Mapping[str, str]], Engine]
+    MakeSite = Callable[..., Site]
 
 
 class Run:
@@ -33,6 +34,7 @@ class Run:
         argv0: str = "bluegreen",
         connect: Connect | None = None,
         terminal: bool | None = None,
+        make_site: MakeSite | None = None,
     ) -> None:
         self.env = env
         self.output = Output(out, err, env)
@@ -50,6 +52,7 @@ class Run:
         self._connect = connect
         self._connected: Engine | None = None
         self._terminal = terminal
+        self._make_site = make_site
         self._sinks: list[Sink] = []
         self._turn = threading.RLock()
 
@@ -86,7 +89,8 @@ class Run:
         from bluegreen.app.site import Site
         from bluegreen.cli.target import resolve
 
-        return Site(project or resolve(self), self.connect(), emit=self.emit, env=self.env)
+        make = self._make_site or Site
+        return make(project or resolve(self), self.connect(), emit=self.emit, env=self.env)
 
     @property
     def program(self) -> str:

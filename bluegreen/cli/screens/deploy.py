@@ -8,6 +8,7 @@ from bluegreen.cli.layout import Page, count, duration
 from bluegreen.cli.problems import heading_of, show_log, show_place
 from bluegreen.cli.screens import status as standing
 from bluegreen.cli.screens.plan import plan_lines
+from bluegreen.model.codec import encode
 from bluegreen.model.errors import BluegreenError, Exit, Held
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def data(project: str, result: DeployResult, after: Status | None) -> dict[str, 
         "slot": result.slot.value,
         "previous": {"release": result.previous.number, "tag": result.previous.tag} if result.previous else None,
         "seconds": result.seconds,
+        "public": encode(result.public),
         "plan": [dict(step) for step in result.plan],
         **_standing(after),
     }

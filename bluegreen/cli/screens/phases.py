@@ -63,9 +63,9 @@ Summary = Callable[[Sequence[Item], _Names], str]
 
 def _spent(phase: Phase, items: Sequence[Item], now: float) -> float:
     """A switch takes as long as its flip; everything else from its first step's beginning to its last one's end."""
-    flip = next((i for i in items if i.verb == "switch" and i.done), None)
-    if flip is not None:
-        return (flip.ms or 0.0) / 1000
+    single = next((i for i in items if i.verb in ("switch", "public") and i.done), None)
+    if single is not None:
+        return (single.ms or 0.0) / 1000
     return max(0.0, (now if phase.running and now else phase.ended) - phase.started)
 
 
@@ -157,6 +157,10 @@ def _prune(items: Sequence[Item], _names: _Names) -> str:
     return f"{count(images, 'image')} of older releases let go" if images else ""
 
 
+def _public(items: Sequence[Item], _names: _Names) -> str:
+    return items[-1].subject if items else ""
+
+
 def _restore(items: Sequence[Item], names: _Names) -> str:
     parts = []
     started = [names.service(i.subject) for i in items if i.verb == "start" and i.done]
@@ -178,5 +182,6 @@ _SUMMARIES: dict[str, Summary] = {
     "switch": _switch,
     "workers": _workers,
     "prune": _prune,
+    "public": _public,
     "restore": _restore,
 }

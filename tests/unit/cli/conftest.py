@@ -6,15 +6,18 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bluegreen.app.site import Site
 from bluegreen.cli.program import run
 from bluegreen.cli.run import Run
 from bluegreen.engine.protocol import Engine
 from bluegreen.model.errors import EngineUnreachable
+from bluegreen.probes.public import Look
 from tests.world import World
 
 COMPOSE = """\
@@ -79,7 +82,8 @@ class Program:
 
     def __call__(self, *args: str) -> Answer:
         out, err = io.StringIO(), io.StringIO()
-        self.last = Run(self.env, out, err, connect=self.connect, terminal=self.terminal)
+        make = partial(Site, look=lambda url: Look(url, 200, 1.0))
+        self.last = Run(self.env, out, err, connect=self.connect, terminal=self.terminal, make_site=make)
         code = run(list(args), self.last)
         return Answer(code, out.getvalue(), err.getvalue())
 

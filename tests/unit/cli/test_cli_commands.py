@@ -41,6 +41,7 @@ DEPLOY = {
     "slot",
     "previous",
     "seconds",
+    "public",
     "plan",
     "url",
     "generation",

@@ -70,6 +70,7 @@ DEPLOY = [
     *pair("stop", "tokenlab-blue-worker-1", "workers", 300),
     *pair("start", "tokenlab-green-worker-1", "workers", 300),
     *pair("prune-generations", "keeping 20", "prune", 1),
+    step("step-done", "public", "GET http://203.0.113.7/ 200", "public", 4.2),
 ]
 
 SCREEN = """\
@@ -80,7 +81,8 @@ SCREEN = """\
   proxy    knows the new containers                                         1.0s
   smoke    3 of 3 passed                                                    1.0s
   switch   100 % to green at 12:03:07.412, confirmed by the proxy           38ms
-  workers  blue worker stopped, green worker running                        3.0s"""
+  workers  blue worker stopped, green worker running                        3.0s
+  public   GET http://203.0.113.7/ 200                                       4ms"""
 
 
 class Ticking:
@@ -132,6 +134,7 @@ def test_plain_lines_come_as_phases_end() -> None:
         "smoke",
         "switch",
         "workers",
+        "public",
     ]
     assert out.getvalue() == ""
     assert all(len(line) <= 80 for line in said)
