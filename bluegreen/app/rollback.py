@@ -165,8 +165,16 @@ def _plan(observed: Observed, target: Target, kind: str, name: str, reason: str 
         create=from_kept(observed, target.release),
         kind=kind,
         reason=reason,
+        overtaken=_overtaken(observed, name),
     )
     return plan_rollback(observed, target, deployment, mark=kind == "rollback")
+
+
+def _overtaken(observed: Observed, name: str) -> str | None:
+    """The operation whose process is at it right now, by its lease; not this one, planned again."""
+    lease = observed.proxy.lease
+    held = str(lease.get("operation")) if lease else None
+    return held if held != name else None
 
 
 def _failed(

@@ -164,15 +164,7 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
         )
     back = observed.proxy.back
     if back is not None and observed.standby is None and back.live_release is not None and unfinished is None:
-        former = back.live_release
-        out.append(
-            Trouble(
-                "standby.incomplete",
-                f"the standby {former.tag} lacks running containers: "
-                f"{', '.join(_missing(observed, former, observed.idle))}; a rollback would be cold",
-                (f"bg rollback --to {former.tag}",),
-            )
-        )
+        out.append(_standby_trouble(observed, back.live_release))
     if unfinished is not None and observed.proxy.lease is None:
         out.append(
             Trouble(
@@ -208,6 +200,21 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 )
             )
     return out
+
+
+def _standby_trouble(observed: Observed, former: Release) -> Trouble:
+    lacks = f"the standby {former.tag} lacks running containers: "
+    lacks += ", ".join(_missing(observed, former, observed.idle))
+    if observed.kept_whole(former):
+        return Trouble(
+            "standby.incomplete", f"{lacks}; a rollback to it would be cold", (f"bg rollback --to {former.tag}",)
+        )
+    older = [k for k in _kept(observed) if k.whole and k.mark != "bad"]
+    return Trouble(
+        "standby.incomplete",
+        f"{lacks}; it can't be gone back to",
+        (*(f"bg rollback --to {k.tag}    cold" for k in older[:1]), "bg deploy TAG    has a standby again"),
+    )
 
 
 def _missing(observed: Observed, release: Release, slot: Slot) -> list[str]:

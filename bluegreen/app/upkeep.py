@@ -40,7 +40,7 @@ class Preview:
 
 
 def prune(site: Site, keep: int | None, *, dry_run: bool = False) -> Upkeep:
-    """Remove kept releases beyond the newest ``keep`` (the live release's own setting where None)."""
+    """Remove kept releases beyond the newest ``keep`` (the live release's own setting where None), and broken ones."""
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
@@ -48,7 +48,7 @@ def prune(site: Site, keep: int | None, *, dry_run: bool = False) -> Upkeep:
         live = observed.live_release
         count = keep if keep is not None else (live.keep if live else 5)
         in_use = frozenset(c.release for c in observed.containers if c.slot is not None)
-        plan = Plan(tuple(plan_prune(observed, count, in_use)))
+        plan = Plan(tuple(plan_prune(observed, count, in_use, broken=True)))
         if dry_run:
             return Upkeep("planned", tuple(describe(plan)))
         name = operation_id("prune")
@@ -115,7 +115,7 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
     ]
     if images:
         # By label, not by name: the images of shop-x are not the project shop's.
-        built = [i for i in site.engine.images("") if i.labels.get(labels.PROJECT) == site.name]
+        built = [i for i in site.engine.images("") if i.labels.get(labels.BUILT_FOR) == site.name]
         refs.extend(tag for image in built for tag in image.tags)
     plan = plan_down(observed, [*data, *owned], sorted(set(refs)))
     if dry_run:

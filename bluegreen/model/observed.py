@@ -9,7 +9,7 @@ from typing import Any
 from bluegreen.model import labels
 from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container, NetworkInfo
-from bluegreen.model.history import History, Operation
+from bluegreen.model.history import History
 from bluegreen.model.names import Kind, Slot, proxy_container
 from bluegreen.model.release import Release, Routes
 from bluegreen.model.value import dataclass
@@ -47,14 +47,6 @@ class Observed:
 
     def named(self, name: str) -> Container | None:
         return next((c for c in self.containers if c.name == name), None)
-
-    @property
-    def overtaken(self) -> Operation | None:
-        """The operation that someone is at right now: whoever acts on this picture takes over from it."""
-        unfinished = self.history.unfinished
-        lease = self.proxy.lease
-        held = lease is not None and unfinished is not None and lease.get("operation") == unfinished.id
-        return unfinished if held else None
 
     @property
     def live(self) -> Slot | None:

@@ -49,6 +49,7 @@ class Deployment:
     stage: bool = False
     reason: str | None = None
     jobs: bool = True
+    overtaken: str | None = None  # the operation that a rollback takes over from, while it is under way
 
 
 def draft(
@@ -125,7 +126,7 @@ def plan_deploy(observed: Observed, deploy: Deployment) -> Plan:
     elif not _recorded(observed, deploy):
         steps.append(traffic.switched(observed, release, deploy.kind, deploy.operation, deploy.reason))
     if not deploy.stage:
-        steps.extend(workers(observed, slot, release))
+        steps.extend(workers(observed, slot, release, overtaken=deploy.overtaken))
         steps.extend(prune(observed, release.keep, _in_use(observed, release)))
     return Plan(tuple(steps), tuple(notices))
 

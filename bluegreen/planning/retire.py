@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bluegreen.model import labels
 from bluegreen.model.containers import Container
 from bluegreen.model.names import Kind, Slot, kept_container, kept_image, slot_container, slot_network
 from bluegreen.model.observed import Observed, manifest
@@ -54,17 +53,21 @@ def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> lis
             )
         )
     steps.extend(together([_leave(observed, c) for c in leaving]))
+    for number in sorted({c.release for c in leaving if not _worth_keeping(observed, c)}):
+        steps.extend(let_go_of_images(observed, number, "left over from a release that was never live"))
     return steps
 
 
+def _worth_keeping(observed: Observed, container: Container) -> bool:
+    unknown = observed.proxy.journal != "ok" and not observed.history.releases
+    return unknown or observed.was_live(container.release)
+
+
 def _leave(observed: Observed, container: Container) -> Step:
-    worth_keeping = observed.was_live(container.release) or (
-        observed.proxy.journal != "ok" and not observed.history.releases
-    )
     release = manifest(container)
     definition = release.services.get(container.service) if release else None
     name = kept_container(observed.project, container.release, container.service, container.replica)
-    if not worth_keeping:
+    if not _worth_keeping(observed, container):
         return RemoveContainer(
             name=container.name, id=container.id, cause="left over from a release that was never live"
         )
@@ -81,17 +84,16 @@ def _leave(observed: Observed, container: Container) -> Step:
     )
 
 
-def workers(observed: Observed, slot: Slot, release: Release) -> list[Step | Together]:
+def workers(observed: Observed, slot: Slot, release: Release, *, overtaken: str | None = None) -> list[Step | Together]:
     """Workers run in the slot that is live and nowhere else: stopped there first, then started here.
 
-    While another operation is being taken over from, its last effect may be the stop or start of one of them. Then
-    that is waited for, and what was observed of them is not relied on.
+    ``overtaken`` is the operation that is being taken over from while its process is at it: its last effect may be
+    the stop or start of a worker. That is waited for, and what was observed of them is not relied on.
     """
-    overtaken = observed.overtaken
     first: list[Step | Together] = []
     if overtaken is not None and (release.of_kind(Kind.WORKER) or _worker_containers(observed)):
         cause = "what it was doing last may concern a worker"
-        first.append(AwaitOvertaken(operation=overtaken.id, seconds=OVERTAKEN_SECONDS, cause=cause))
+        first.append(AwaitOvertaken(operation=overtaken, seconds=OVERTAKEN_SECONDS, cause=cause))
     stops: list[Step] = []
     for container in observed.containers:
         found = manifest(container)
@@ -123,33 +125,31 @@ def _worker_containers(observed: Observed) -> bool:
     return any(c.service in m.of_kind(Kind.WORKER) for m, c in found)
 
 
-def prune(observed: Observed, keep: int, protect: frozenset[int]) -> list[Step | Together]:
+def prune(observed: Observed, keep: int, protect: frozenset[int], *, broken: bool = False) -> list[Step | Together]:
     """Remove kept releases beyond the newest ``keep``; those in ``protect`` count as in use and stay.
+
+    ``broken`` removes those that are no longer whole too: nobody can go back to them.
 
     Marked bad goes before good of the same age only by its number: age alone decides, so that the rule can be
     said in one sentence.
     """
     numbers = sorted({c.release for c in observed.kept()} - protect, reverse=True)
+    useless = [n for n in numbers if broken and (r := observed.release(n)) and not observed.kept_whole(r)]
+    leaving = dict.fromkeys([n for n in numbers if n not in useless][keep:], f"older than the {keep} releases kept")
+    leaving |= dict.fromkeys(useless, "no longer whole, so nobody can go back to it")
     steps: list[Step] = []
-    for number in numbers[keep:]:
-        for container in observed.kept(number):
-            steps.append(
-                RemoveContainer(name=container.name, id=container.id, cause=f"older than the {keep} releases kept")
-            )
-            if container.labels.get(labels.IMAGE):
-                steps.append(
-                    RemoveImage(
-                        ref=kept_image(observed.project, container.service, number),
-                        cause=f"older than the {keep} releases kept",
-                    )
-                )
-    seen: set[str] = set()
-    unique: list[Step] = []
-    for step in steps:
-        if str(step) not in seen:
-            seen.add(str(step))
-            unique.append(step)
-    return [*unique, PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use")]
+    for number, cause in sorted(leaving.items(), reverse=True):
+        steps.extend(RemoveContainer(name=c.name, id=c.id, cause=cause) for c in observed.kept(number))
+        steps.extend(let_go_of_images(observed, number, cause))
+    return [*steps, PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use")]
+
+
+def let_go_of_images(observed: Observed, number: int, cause: str) -> list[Step]:
+    """Remove the tags that held a release's images. An image that something else holds stays on the engine."""
+    release = observed.release(number)
+    # A deploy that failed early has tags and no containers that would tell its services: then those of the others.
+    services = release.services if release else {c.service for c in observed.containers if c.role == "slot"}
+    return [RemoveImage(ref=kept_image(observed.project, name, number), cause=cause) for name in sorted(services)]
 
 
 def together(steps: list[Step]) -> list[Step | Together]:

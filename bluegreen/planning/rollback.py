@@ -120,7 +120,7 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
         stack = observed.proxy.back.stacks[target.slot]
         steps: list[Step | Together] = [
             *traffic.flip_back(observed, stack, target.slot, deploy.kind, deploy.operation, deploy.reason, leaving),
-            *workers(observed, target.slot, target.release),
+            *workers(observed, target.slot, target.release, overtaken=deploy.overtaken),
         ]
         return Plan(tuple(steps))
     if target.how == "staged":

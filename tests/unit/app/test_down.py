@@ -21,8 +21,8 @@ def world() -> Iterator[World]:
 
 def test_down_with_volumes_leaves_nothing_of_the_project_and_all_of_its_neighbour(world: World) -> None:
     world.engine.ensure_volume(Volume("shop_x_data"), {labels.PROJECT: "shop_x"})
-    world.engine.add_image("shop-x-api:v1", labels={labels.PROJECT: "shop-x"})
-    world.engine.add_image("shop-api:v1", labels={labels.PROJECT: "shop"})
+    world.engine.add_image("shop-x-api:v1", labels={labels.BUILT_FOR: "shop-x"})
+    world.engine.add_image("shop-api:v1", labels={labels.BUILT_FOR: "shop"})
     world.deploy("v1")
     world.deploy("v2")
     down(world.site(), volumes=True, images=True)
