@@ -25,8 +25,7 @@ def test_a_missing_file_says_what_was_looked_for_and_suggests_init(tmp_path: Pat
     with pytest.raises(UsageError) as caught:
         load(None, directory=tmp_path, env={}, tag="v1")
     assert caught.value.code == "file-missing"
-    assert str(caught.value).endswith(
-        "looked for compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml")
+    assert str(caught.value).endswith("looked for compose.yaml, compose.yml, docker-compose.yaml, docker-compose.yml")
     assert "bg init" in caught.value.problem.next
     assert caught.value.exit is Exit.USAGE
 
@@ -37,26 +36,54 @@ def test_a_file_that_was_named_and_is_missing(tmp_path: Path) -> None:
     assert caught.value.code == "file-missing"
 
 
-@pytest.mark.parametrize(("text", "code", "message"), [
-    ("a: [1,\nb: 2\n", "file-not-yaml", ("compose.yaml:3: is not YAML: did not find expected ',' or ']' (while parsing "
-                                        "a flow sequence from line 1 on)")),
-    ("services:\n\tweb: {}\n", "file-not-yaml",
-     "compose.yaml:2: is not YAML: the line is indented with a tab; YAML takes spaces"),
-    ("a: *x\n", "file-not-yaml", "compose.yaml:1: is not YAML: *x is not the name of an anchor that ended above it"),
-    ("a: &a [*a]\n", "file-not-yaml",
-     "compose.yaml:1: is not YAML: *a is not the name of an anchor that ended above it"),
-    ("a: 1\n---\nb: 1\n", "file-not-yaml",
-     "compose.yaml:2: is not YAML: a second document starts here; a Compose file is one"),
-    ("a: " + "[" * 500, "file-not-yaml", "compose.yaml:1: is not YAML: nested deeper than 64 levels"),
-    ("a: \x01\n", "file-not-yaml", "compose.yaml:1: is not YAML: "),
-    ("", "file-empty", "compose.yaml: is empty"),
-    ("# only a comment\n", "file-empty", "compose.yaml: is empty"),
-    ("---\n", "file-empty", "compose.yaml: is empty"),
-    ("- a\n", "file-not-compose",
-     "compose.yaml:1: is no Compose file: at its top stands no mapping such as services: ..."),
-    ("just words\n", "file-not-compose",
-     "compose.yaml:1: is no Compose file: at its top stands no mapping such as services: ..."),
-])
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (
+            "a: [1,\nb: 2\n",
+            "file-not-yaml",
+            (
+                "compose.yaml:3: is not YAML: did not find expected ',' or ']' (while parsing "
+                "a flow sequence from line 1 on)"
+            ),
+        ),
+        (
+            "services:\n\tweb: {}\n",
+            "file-not-yaml",
+            "compose.yaml:2: is not YAML: the line is indented with a tab; YAML takes spaces",
+        ),
+        (
+            "a: *x\n",
+            "file-not-yaml",
+            "compose.yaml:1: is not YAML: *x is not the name of an anchor that ended above it",
+        ),
+        (
+            "a: &a [*a]\n",
+            "file-not-yaml",
+            "compose.yaml:1: is not YAML: *a is not the name of an anchor that ended above it",
+        ),
+        (
+            "a: 1\n---\nb: 1\n",
+            "file-not-yaml",
+            "compose.yaml:2: is not YAML: a second document starts here; a Compose file is one",
+        ),
+        ("a: " + "[" * 500, "file-not-yaml", "compose.yaml:1: is not YAML: nested deeper than 64 levels"),
+        ("a: \x01\n", "file-not-yaml", "compose.yaml:1: is not YAML: "),
+        ("", "file-empty", "compose.yaml: is empty"),
+        ("# only a comment\n", "file-empty", "compose.yaml: is empty"),
+        ("---\n", "file-empty", "compose.yaml: is empty"),
+        (
+            "- a\n",
+            "file-not-compose",
+            "compose.yaml:1: is no Compose file: at its top stands no mapping such as services: ...",
+        ),
+        (
+            "just words\n",
+            "file-not-compose",
+            "compose.yaml:1: is no Compose file: at its top stands no mapping such as services: ...",
+        ),
+    ],
+)
 def test_a_file_that_is_no_compose_file(tmp_path: Path, text: str, code: str, message: str) -> None:
     caught = error(tmp_path, text)
     assert caught.code == code
@@ -96,34 +123,52 @@ def test_an_unknown_key_has_file_line_path_and_a_suggestion(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize(("text", "problem"), [
-    ("servces: {}\n", "6 servces: unknown key 'servces'; did you mean 'services'?"),
-    ("include: [a.yaml]\n",
-     "6 include: bluegreen does not carry out 'include': put the included services into this file"),
-    ("models: {}\n", "6 models: bluegreen does not carry out 'models' yet"),
-    ("keep: 3\n", "6 keep: unknown key 'keep': it belongs under x-bluegreen"),
-    ("x-bluegren: {keep: 3}\n", "6 x-bluegren: unknown key 'x-bluegren'; did you mean 'x-bluegreen'?"),
-    ("zzz: 1\n", "6 zzz: unknown key 'zzz'"),
-])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("servces: {}\n", "6 servces: unknown key 'servces'; did you mean 'services'?"),
+        (
+            "include: [a.yaml]\n",
+            "6 include: bluegreen does not carry out 'include': put the included services into this file",
+        ),
+        ("models: {}\n", "6 models: bluegreen does not carry out 'models' yet"),
+        ("keep: 3\n", "6 keep: unknown key 'keep': it belongs under x-bluegreen"),
+        ("x-bluegren: {keep: 3}\n", "6 x-bluegren: unknown key 'x-bluegren'; did you mean 'x-bluegreen'?"),
+        ("zzz: 1\n", "6 zzz: unknown key 'zzz'"),
+    ],
+)
 def test_wrong_keys_at_the_top(tmp_path: Path, text: str, problem: str) -> None:
     assert f"compose.yaml:{problem}" in problems(tmp_path, around("") + text)
 
 
-@pytest.mark.parametrize(("block", "problem"), [
-    ("privileged: true", "bluegreen does not carry out 'privileged' yet"),
-    ("network_mode: host", ("bluegreen does not carry out 'network_mode': each slot has its own network; write the "
-                            "networks to join under 'networks'")),
-    ("container_name: web", ("bluegreen does not carry out 'container_name': the service runs in two slots at once, "
-                             "and one name can't be given to two containers; remove it, other services reach this one "
-                             "by its service name")),
-    ("scale: 2", "bluegreen does not carry out 'scale': write deploy.replicas instead"),
-    ("replicas: 2", "unknown key 'replicas': it belongs under deploy"),
-    ("route: /", "unknown key 'route': it belongs under x-bluegreen"),
-    ("health: /", "unknown key 'health': it belongs under x-bluegreen, or did you mean 'healthcheck'?"),
-    ("enviroment: {}", "unknown key 'enviroment'; did you mean 'environment'?"),
-    ("depends-on: []", "unknown key 'depends-on'; did you mean 'depends_on'?"),
-    ("Image: x", "unknown key 'Image'; did you mean 'image'?"),
-])
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ("privileged: true", "bluegreen does not carry out 'privileged' yet"),
+        (
+            "network_mode: host",
+            (
+                "bluegreen does not carry out 'network_mode': each slot has its own network; write the "
+                "networks to join under 'networks'"
+            ),
+        ),
+        (
+            "container_name: web",
+            (
+                "bluegreen does not carry out 'container_name': the service runs in two slots at once, "
+                "and one name can't be given to two containers; remove it, other services reach this one "
+                "by its service name"
+            ),
+        ),
+        ("scale: 2", "bluegreen does not carry out 'scale': write deploy.replicas instead"),
+        ("replicas: 2", "unknown key 'replicas': it belongs under deploy"),
+        ("route: /", "unknown key 'route': it belongs under x-bluegreen"),
+        ("health: /", "unknown key 'health': it belongs under x-bluegreen, or did you mean 'healthcheck'?"),
+        ("enviroment: {}", "unknown key 'enviroment'; did you mean 'environment'?"),
+        ("depends-on: []", "unknown key 'depends-on'; did you mean 'depends_on'?"),
+        ("Image: x", "unknown key 'Image'; did you mean 'image'?"),
+    ],
+)
 def test_a_key_that_is_not_carried_out_is_told_from_an_unknown_one(tmp_path: Path, block: str, problem: str) -> None:
     key = block.partition(":")[0]
     assert service_problems(tmp_path, block) == [f"compose.yaml:5 services.web.{key}: {problem}"]
@@ -147,7 +192,9 @@ def test_the_obsolete_version_is_a_notice(tmp_path: Path) -> None:
 
 
 def test_all_problems_are_said_at_once_in_the_file_s_order(tmp_path: Path) -> None:
-    caught = error(tmp_path, """\
+    caught = error(
+        tmp_path,
+        """\
         version: "3"
         x-bluegreen: {kep: 3}
         services:
@@ -164,7 +211,8 @@ def test_all_problems_are_said_at_once_in_the_file_s_order(tmp_path: Path) -> No
             x-bluegreen: {route: /, port: 80}
           other:
             image: x
-        """)
+        """,
+    )
     assert caught.code == "file-invalid"
     assert str(caught) == "compose.yaml has 10 problems"
     assert [(p.code, (p.where or "").split()[0]) for p in caught.problems] == [
@@ -185,7 +233,9 @@ def test_all_problems_are_said_at_once_in_the_file_s_order(tmp_path: Path) -> No
 
 
 def test_anchors_and_merge_keys(tmp_path: Path) -> None:
-    project = read(tmp_path, """\
+    project = read(
+        tmp_path,
+        """\
         x-common: &common
           image: a
           environment: &env {A: 1, B: 2}
@@ -200,7 +250,8 @@ def test_anchors_and_merge_keys(tmp_path: Path) -> None:
             <<: *common
             command: [work]
             x-bluegreen: {worker: true}
-        """)
+        """,
+    )
     web, work = project.services["web"], project.services["work"]
     assert (web.restart, web.body) == ("always", {"Env": ["A=1", "B=3"], "User": "app"})
     assert (work.restart, work.body) == ("always", {"Cmd": ["work"], "Env": ["A=1", "B=2"]})
@@ -223,9 +274,14 @@ def test_a_problem_behind_an_anchor_is_said_once_where_it_stands(tmp_path: Path)
     assert problems(tmp_path, text) == ["compose.yaml:3 services.web.init: 'maybe' is neither true nor false"]
 
 
-@pytest.mark.parametrize(("value", "code"), [
-    ("!reset null", "tag-unknown"), ("!!python/name:os.system x", "tag-unknown"), ("!!binary aGk=", "tag-unknown"),
-])
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("!reset null", "tag-unknown"),
+        ("!!python/name:os.system x", "tag-unknown"),
+        ("!!binary aGk=", "tag-unknown"),
+    ],
+)
 def test_tags_are_not_carried_out(tmp_path: Path, value: str, code: str) -> None:
     assert error(tmp_path, around(f"user: {value}")).problems[0].code == code
 
@@ -308,12 +364,15 @@ def test_a_dotenv_s_unset_variable_is_noticed(tmp_path: Path) -> None:
 # Names
 
 
-@pytest.mark.parametrize(("env", "files", "text", "name"), [
-    ({}, {}, "name: shop\n", "shop"),
-    ({"N": "other"}, {}, "name: my-${N}\n", "my-other"),
-    ({"COMPOSE_PROJECT_NAME": "env"}, {}, "name: shop\n", "env"),
-    ({}, {".env": "COMPOSE_PROJECT_NAME=file"}, "name: shop\n", "file"),
-])
+@pytest.mark.parametrize(
+    ("env", "files", "text", "name"),
+    [
+        ({}, {}, "name: shop\n", "shop"),
+        ({"N": "other"}, {}, "name: my-${N}\n", "my-other"),
+        ({"COMPOSE_PROJECT_NAME": "env"}, {}, "name: shop\n", "env"),
+        ({}, {".env": "COMPOSE_PROJECT_NAME=file"}, "name: shop\n", "file"),
+    ],
+)
 def test_the_project_s_name(tmp_path: Path, env: dict[str, str], files: dict[str, str], text: str, name: str) -> None:
     block = around("environment: {P: $COMPOSE_PROJECT_NAME}")
     project = read(tmp_path, text + block, env=env, files=files, name=None)
@@ -325,13 +384,28 @@ def test_the_directory_names_the_project_at_last(tmp_path: Path) -> None:
     assert read(tmp_path / "My Shop.v2", around(""), name=None).name == "myshopv2"
 
 
-@pytest.mark.parametrize(("text", "env", "problem"), [
-    ("name: My Shop\n", {}, ("compose.yaml:1 name: 'My Shop' is no project name: at most 41 lower-case letters, "
-                             "digits, '-' and '_', the first a letter or digit")),
-    ("name: \n", {}, "compose.yaml:1 name: needs a value"),
-    ("", {"COMPOSE_PROJECT_NAME": "A;b"}, ("compose.yaml COMPOSE_PROJECT_NAME: 'A;b' is no project name: at most 41 "
-                                          "lower-case letters, digits, '-' and '_', the first a letter or digit")),
-])
+@pytest.mark.parametrize(
+    ("text", "env", "problem"),
+    [
+        (
+            "name: My Shop\n",
+            {},
+            (
+                "compose.yaml:1 name: 'My Shop' is no project name: at most 41 lower-case letters, "
+                "digits, '-' and '_', the first a letter or digit"
+            ),
+        ),
+        ("name: \n", {}, "compose.yaml:1 name: needs a value"),
+        (
+            "",
+            {"COMPOSE_PROJECT_NAME": "A;b"},
+            (
+                "compose.yaml COMPOSE_PROJECT_NAME: 'A;b' is no project name: at most 41 "
+                "lower-case letters, digits, '-' and '_', the first a letter or digit"
+            ),
+        ),
+    ],
+)
 def test_a_wrong_project_name(tmp_path: Path, text: str, env: dict[str, str], problem: str) -> None:
     assert problem in problems(tmp_path, text + around(""), env=env, name=None)
 
@@ -341,13 +415,16 @@ def test_a_directory_that_makes_no_project_name(tmp_path: Path) -> None:
     assert error(tmp_path / "日本", around(""), name=None).code == "name-missing"
 
 
-@pytest.mark.parametrize(("lines", "code"), [
-    (["'a b': {image: a, x-bluegreen: {internal: true}}"], "name-form"),
-    (["'a;b': {image: a, x-bluegreen: {internal: true}}"], "name-form"),
-    (["Web: {image: a, x-bluegreen: {internal: true}}"], "name-clash"),
-    (["blue-web: {image: a, x-bluegreen: {shared: true}}"], "name-clash"),
-    (["r1-web: {image: a, x-bluegreen: {shared: true}}"], "name-clash"),
-])
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (["'a b': {image: a, x-bluegreen: {internal: true}}"], "name-form"),
+        (["'a;b': {image: a, x-bluegreen: {internal: true}}"], "name-form"),
+        (["Web: {image: a, x-bluegreen: {internal: true}}"], "name-clash"),
+        (["blue-web: {image: a, x-bluegreen: {shared: true}}"], "name-clash"),
+        (["r1-web: {image: a, x-bluegreen: {shared: true}}"], "name-clash"),
+    ],
+)
 def test_names_of_services_that_can_not_be(tmp_path: Path, lines: list[str], code: str) -> None:
     assert [p.code for p in error(tmp_path, services(WEB.strip(), *lines)).problems] == [code]
 
@@ -358,10 +435,19 @@ def test_a_wrong_image_name(tmp_path: Path, image: str) -> None:
     assert error(tmp_path, text).problems[0].code in ("image-form", "image-missing", "value-missing")
 
 
-@pytest.mark.parametrize("image", [
-    "a", "a:1", "a/b_c/d.e__f", "localhost:5000/a:v1", "reg.example/A".lower(), "a@sha256:" + "0" * 64,
-    "docker.io/library/redis:7-alpine", "[::1]:5000/a",
-])
+@pytest.mark.parametrize(
+    "image",
+    [
+        "a",
+        "a:1",
+        "a/b_c/d.e__f",
+        "localhost:5000/a:v1",
+        "reg.example/A".lower(),
+        "a@sha256:" + "0" * 64,
+        "docker.io/library/redis:7-alpine",
+        "[::1]:5000/a",
+    ],
+)
 def test_right_image_names(tmp_path: Path, image: str) -> None:
     text = services(f"web: {{image: '{image}', x-bluegreen: {{route: /, port: 80}}}}")
     assert read(tmp_path, text).services["web"].image == image
@@ -379,8 +465,10 @@ def test_a_service_without_image_and_build(tmp_path: Path) -> None:
 def test_a_kind_left_out_lists_the_kinds_and_suggests_init(tmp_path: Path) -> None:
     caught = error(tmp_path, services(WEB.strip(), "db: {image: a}", "work: {image: a, x-bluegreen: {}}"))
     assert [str(p) for p in caught.problems] == [
-        ("compose.yaml:3 services.db: without a kind: db, work. Each service says under x-bluegreen what it is: "
-        "route: /PATH, internal: true, worker: true, job: true or shared: true")
+        (
+            "compose.yaml:3 services.db: without a kind: db, work. Each service says under x-bluegreen what it is: "
+            "route: /PATH, internal: true, worker: true, job: true or shared: true"
+        )
     ]
     assert caught.problem.next == ("bg init",)
 
@@ -394,22 +482,29 @@ def test_no_routed_service(tmp_path: Path) -> None:
     caught = error(tmp_path, services("work: {image: a, x-bluegreen: {worker: true}}"))
     assert (caught.code, str(caught.problem)) == (
         "route-missing",
-        ("compose.yaml:1 services: no service is routed, so there is nothing to switch; give one "
-        "x-bluegreen: {route: /}"),
+        (
+            "compose.yaml:1 services: no service is routed, so there is nothing to switch; give one "
+            "x-bluegreen: {route: /}"
+        ),
     )
 
 
 def test_two_services_on_one_route_are_both_named(tmp_path: Path) -> None:
     text = services(WEB.strip(), "two: {image: a, x-bluegreen: {route: [/a/, /], port: 80}}")
     assert problems(tmp_path, text) == [
-        ("compose.yaml:3 services.two.x-bluegreen.route[1]: the route / is taken by the service 'web', at "
-        "compose.yaml:2 services.web.x-bluegreen.route")
+        (
+            "compose.yaml:3 services.two.x-bluegreen.route[1]: the route / is taken by the service 'web', at "
+            "compose.yaml:2 services.web.x-bluegreen.route"
+        )
     ]
 
 
 def test_one_path_on_two_hosts_is_two_routes(tmp_path: Path) -> None:
-    text = services(WEB.strip(), "two: {image: a, x-bluegreen: {route: /, host: x.example, port: 80}}",
-                    "three: {image: a, x-bluegreen: {route: y.example/, port: 80}}")
+    text = services(
+        WEB.strip(),
+        "two: {image: a, x-bluegreen: {route: /, host: x.example, port: 80}}",
+        "three: {image: a, x-bluegreen: {route: y.example/, port: 80}}",
+    )
     assert len(read(tmp_path, text).services) == 3
 
 
@@ -425,11 +520,14 @@ def chain(*edges: str, kind: str = "internal") -> str:
     return services(WEB.strip(), *lines)
 
 
-@pytest.mark.parametrize(("edges", "circle"), [
-    (["a>a"], "a -> a"),
-    (["a>b", "b>a"], "a -> b -> a"),
-    (["x>a", "a>b", "b>c", "c>a"], "a -> b -> c -> a"),
-])
+@pytest.mark.parametrize(
+    ("edges", "circle"),
+    [
+        (["a>a"], "a -> a"),
+        (["a>b", "b>a"], "a -> b -> a"),
+        (["x>a", "a>b", "b>c", "c>a"], "a -> b -> c -> a"),
+    ],
+)
 def test_a_cycle_in_depends_on_is_printed(tmp_path: Path, edges: list[str], circle: str) -> None:
     caught = error(tmp_path, chain(*edges))
     assert (caught.code, len(caught.problems)) == ("depends-cycle", 1)
@@ -449,22 +547,39 @@ def test_a_long_chain_is_walked_without_recursion(tmp_path: Path) -> None:
     assert len(read(tmp_path, chain(*edges, "s3000>")).services) == 3002
 
 
-@pytest.mark.parametrize(("who", "on", "problem"), [
-    ("internal", "depends_on: [dbb]", "there is no service 'dbb'; did you mean 'db'?"),
-    ("internal", "depends_on: [work]", "work is a worker, and workers start only after the switch"),
-    ("shared", "depends_on: [web]",
-     "a shared service outlives the releases, so it can't wait for web, which is a routed service of one"),
-    ("shared", "depends_on: [job]",
-     "a shared service outlives the releases, so it can't wait for job, which is a job of one"),
-    ("internal", "depends_on: {db: {condition: service_completed_successfully}}",
-     "db does not end; if it does, it is a job: x-bluegreen: {job: true}"),
-    ("internal", "depends_on: {job: {condition: service_healthy}}",
-     "job is a job; write service_completed_successfully"),
-    ("internal", "depends_on: {off: {condition: service_healthy}}", "the healthcheck of off is disabled"),
-])
+@pytest.mark.parametrize(
+    ("who", "on", "problem"),
+    [
+        ("internal", "depends_on: [dbb]", "there is no service 'dbb'; did you mean 'db'?"),
+        ("internal", "depends_on: [work]", "work is a worker, and workers start only after the switch"),
+        (
+            "shared",
+            "depends_on: [web]",
+            "a shared service outlives the releases, so it can't wait for web, which is a routed service of one",
+        ),
+        (
+            "shared",
+            "depends_on: [job]",
+            "a shared service outlives the releases, so it can't wait for job, which is a job of one",
+        ),
+        (
+            "internal",
+            "depends_on: {db: {condition: service_completed_successfully}}",
+            "db does not end; if it does, it is a job: x-bluegreen: {job: true}",
+        ),
+        (
+            "internal",
+            "depends_on: {job: {condition: service_healthy}}",
+            "job is a job; write service_completed_successfully",
+        ),
+        ("internal", "depends_on: {off: {condition: service_healthy}}", "the healthcheck of off is disabled"),
+    ],
+)
 def test_dependencies_that_can_not_be(tmp_path: Path, who: str, on: str, problem: str) -> None:
     text = services(
-        WEB.strip(), "db: {image: a, x-bluegreen: {shared: true}}", "work: {image: a, x-bluegreen: {worker: true}}",
+        WEB.strip(),
+        "db: {image: a, x-bluegreen: {shared: true}}",
+        "work: {image: a, x-bluegreen: {worker: true}}",
         "job: {image: a, x-bluegreen: {job: true}}",
         "off: {image: a, healthcheck: {disable: true}, x-bluegreen: {internal: true}}",
         f"one: {{image: a, {on}, x-bluegreen: {{{who}: true}}}}",
@@ -487,18 +602,25 @@ def test_dependencies_that_can_be(tmp_path: Path) -> None:
     )
     project = read(tmp_path, text)
     assert [(d.service, d.condition) for d in project.services["web"].depends_on] == [
-        ("cache", "service_started"), ("job", "service_completed_successfully")]
+        ("cache", "service_started"),
+        ("job", "service_completed_successfully"),
+    ]
     assert notices(project) == [
-        ("compose.yaml:7 services.web.depends_on.gone: there is no service 'gone'; it is not required, so nothing "
-        "waits for it")
+        (
+            "compose.yaml:7 services.web.depends_on.gone: there is no service 'gone'; it is not required, so nothing "
+            "waits for it"
+        )
     ]
 
 
-@pytest.mark.parametrize(("extension", "block", "problem"), [
-    ("route: /, port: 80", "deploy: {replicas: 0}", "a routed service needs at least one replica to answer"),
-    ("shared: true", "deploy: {replicas: 2}", "a shared service runs once, so replicas must be 1"),
-    ("job: true", "deploy: {replicas: 2}", "a job runs once, so replicas must be 1"),
-])
+@pytest.mark.parametrize(
+    ("extension", "block", "problem"),
+    [
+        ("route: /, port: 80", "deploy: {replicas: 0}", "a routed service needs at least one replica to answer"),
+        ("shared: true", "deploy: {replicas: 2}", "a shared service runs once, so replicas must be 1"),
+        ("job: true", "deploy: {replicas: 2}", "a job runs once, so replicas must be 1"),
+    ],
+)
 def test_replicas_that_can_not_be(tmp_path: Path, extension: str, block: str, problem: str) -> None:
     text = around(block, extension) + WEB.replace("web", "other").replace("route: /", "route: /o/")
     assert problems(tmp_path, text) == [f"compose.yaml:5 services.web.deploy.replicas: {problem}"]

@@ -59,29 +59,35 @@ services:
     assert release_digest(one) == release_digest(project(tmp_path / "two"))
 
 
-@pytest.mark.parametrize("change", [
-    {"text": BASE.replace('A: "1"', 'A: "3"')},
-    {"text": BASE.replace("port: 80", "port: 81")},
-    {"text": BASE.replace("port: 80", "port: 80, health: /h")},
-    {"text": BASE.replace("[/a/, /b/]", "[/a/]")},
-    {"text": BASE.replace("[db, job]", "[db]")},
-    {"text": BASE.replace("depends_on: [db, job]", "deploy: {replicas: 2}")},
-    {"text": BASE.replace("secrets: [s]", "restart: always")},
-    {"text": BASE.replace("secrets: [s]", "secrets: [{source: s, mode: 0400}]")},
-    {"text": BASE + "x-bluegreen: {smoke: [{GET: /}]}\n"},
-    {"text": BASE + "x-bluegreen: {drain: 1m}\n"},
-    {"content": "other"},
-    {"tag": "v2"},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": BASE.replace('A: "1"', 'A: "3"')},
+        {"text": BASE.replace("port: 80", "port: 81")},
+        {"text": BASE.replace("port: 80", "port: 80, health: /h")},
+        {"text": BASE.replace("[/a/, /b/]", "[/a/]")},
+        {"text": BASE.replace("[db, job]", "[db]")},
+        {"text": BASE.replace("depends_on: [db, job]", "deploy: {replicas: 2}")},
+        {"text": BASE.replace("secrets: [s]", "restart: always")},
+        {"text": BASE.replace("secrets: [s]", "secrets: [{source: s, mode: 0400}]")},
+        {"text": BASE + "x-bluegreen: {smoke: [{GET: /}]}\n"},
+        {"text": BASE + "x-bluegreen: {drain: 1m}\n"},
+        {"content": "other"},
+        {"tag": "v2"},
+    ],
+)
 def test_whatever_a_release_carries_counts(tmp_path: Path, change: dict[str, Any]) -> None:
     assert release_digest(project(tmp_path)) != release_digest(project(tmp_path, **change))
 
 
-@pytest.mark.parametrize("change", [
-    {"text": BASE.replace("P: x", "P: y")},
-    {"text": BASE + "x-bluegreen: {keep: 9, proxy: {listen: 8080}}\n"},
-    {"text": "# a comment\n" + BASE},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": BASE.replace("P: x", "P: y")},
+        {"text": BASE + "x-bluegreen: {keep: 9, proxy: {listen: 8080}}\n"},
+        {"text": "# a comment\n" + BASE},
+    ],
+)
 def test_what_is_not_a_release_s_does_not_count(tmp_path: Path, change: dict[str, Any]) -> None:
     assert release_digest(project(tmp_path)) == release_digest(project(tmp_path, **change))
 
@@ -117,7 +123,10 @@ def test_secrets_are_masked_wherever_they_come_from(tmp_path: Path) -> None:
     assert "canary" not in text
     web = to_data(made)["services"]["web"]
     assert web["container"]["Env"] == [
-        f"DATABASE_URL=postgres://shop:{MASK}@db:5432/shop", f"DB_PASSWORD={MASK}", "EMPTY_TOKEN=", "PLAIN=visible",
+        f"DATABASE_URL=postgres://shop:{MASK}@db:5432/shop",
+        f"DB_PASSWORD={MASK}",
+        "EMPTY_TOKEN=",
+        "PLAIN=visible",
         f"SECRET_KEY={MASK}",
     ]
     assert web["build"]["args"] == ["MODE=prod", f"NPM_TOKEN={MASK}"]

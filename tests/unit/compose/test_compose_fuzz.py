@@ -20,22 +20,85 @@ from bluegreen.compose.render import to_data
 from bluegreen.compose.settings import _PROXY as PROXY_KEYS
 from bluegreen.model.errors import UsageError
 
-WORDS = sorted({
-    *keys.TOP, *keys.SERVICE, *keys.BUILD, *keys.DEPLOY, *keys.HEALTHCHECK, *keys.MOUNT, *keys.PORT, *keys.NETWORK,
-    *keys.VOLUME, *keys.CONFIG, *keys.GRANT, *keys.DEPENDENCY, *keys.ENV_FILE, *keys.IPAM, *EXTENSION_KEYS, *PROXY_KEYS,
-    "x-bluegreen", "web", "db", "limits", "GET", "smoke", "<<", "path", "expect", "status", "resources", "aliases",
-})
+WORDS = sorted(
+    {
+        *keys.TOP,
+        *keys.SERVICE,
+        *keys.BUILD,
+        *keys.DEPLOY,
+        *keys.HEALTHCHECK,
+        *keys.MOUNT,
+        *keys.PORT,
+        *keys.NETWORK,
+        *keys.VOLUME,
+        *keys.CONFIG,
+        *keys.GRANT,
+        *keys.DEPENDENCY,
+        *keys.ENV_FILE,
+        *keys.IPAM,
+        *EXTENSION_KEYS,
+        *PROXY_KEYS,
+        "x-bluegreen",
+        "web",
+        "db",
+        "limits",
+        "GET",
+        "smoke",
+        "<<",
+        "path",
+        "expect",
+        "status",
+        "resources",
+        "aliases",
+    }
+)
 TEXTS = st.one_of(
     st.sampled_from(WORDS),
-    st.sampled_from(["/", "/api/", "8080:80", "80", "1s", "512m", "data:/data", "./x:/x", "${A}", "${A:?b}", "$", "*",
-                     "true", "no", "a=b", "[::1]:80:80", "~/x", "0644", "a b", "a;b", "\n", "\u2028", "\x85", "-1",
-                     "99999999999999999999", "1e9", "NaN", "http://localhost/x", "CMD", "NONE", "'", '"', "a\\"]),
+    st.sampled_from(
+        [
+            "/",
+            "/api/",
+            "8080:80",
+            "80",
+            "1s",
+            "512m",
+            "data:/data",
+            "./x:/x",
+            "${A}",
+            "${A:?b}",
+            "$",
+            "*",
+            "true",
+            "no",
+            "a=b",
+            "[::1]:80:80",
+            "~/x",
+            "0644",
+            "a b",
+            "a;b",
+            "\n",
+            "\u2028",
+            "\x85",
+            "-1",
+            "99999999999999999999",
+            "1e9",
+            "NaN",
+            "http://localhost/x",
+            "CMD",
+            "NONE",
+            "'",
+            '"',
+            "a\\",
+        ]
+    ),
     st.text(max_size=8),
 )
 SCALARS = st.one_of(TEXTS, st.none(), st.booleans(), st.integers(-5, 70000), st.floats(allow_nan=True), st.dates())
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3),
-                                     st.dictionaries(st.one_of(st.sampled_from(WORDS), TEXTS), inner, max_size=4)),
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.sampled_from(WORDS), TEXTS), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 EXTENSIONS = st.one_of(
@@ -47,8 +110,11 @@ SERVICES = st.dictionaries(st.sampled_from(keys.SERVICE), VALUES, max_size=5).fl
 )
 FILES = st.fixed_dictionaries(
     {"services": st.dictionaries(st.sampled_from(["web", "db", "api"]), SERVICES, min_size=1, max_size=3)},
-    optional={key: st.one_of(VALUES, st.dictionaries(st.sampled_from(["data", "default", "s"]), VALUES, max_size=2))
-              for key in (*keys.TOP, "x-bluegreen") if key != "services"},
+    optional={
+        key: st.one_of(VALUES, st.dictionaries(st.sampled_from(["data", "default", "s"]), VALUES, max_size=2))
+        for key in (*keys.TOP, "x-bluegreen")
+        if key != "services"
+    },
 )
 
 
@@ -103,7 +169,8 @@ def test_any_text(directory: Path, text: str) -> None:
 
 def test_fifty_services_load_in_no_time(tmp_path: Path) -> None:
     """The bound is loose, for a machine under load; unloaded it takes about a fifth of it."""
-    blocks = "".join(f"""\
+    blocks = "".join(
+        f"""\
   s{n}:
     image: registry.example/shop/s{n}:${{TAG}}
     command: ["python", "-m", "app.s{n}", "--port", "8000"]
@@ -111,14 +178,16 @@ def test_fifty_services_load_in_no_time(tmp_path: Path) -> None:
       A: "1"
       DATABASE_URL: postgres://db/${{NAME:-shop}}
       LOG: ${{LOG:-info}}
-    depends_on: [{f's{n - 1}' if n else ''}]
+    depends_on: [{f"s{n - 1}" if n else ""}]
     healthcheck: {{test: [CMD, "true"], interval: 5s, timeout: 2s, retries: 3}}
     volumes: ["./conf/s{n}:/etc/app:ro", "data{n}:/data:ro"]
     labels: {{com.example.n: "{n}"}}
     deploy: {{replicas: 2, resources: {{limits: {{memory: 64M, cpus: "0.5"}}}}}}
     logging: {{driver: json-file, options: {{max-size: 10m}}}}
     x-bluegreen: {{route: /s{n}/, port: 8000, health: /health}}
-""" for n in range(50))
+"""
+        for n in range(50)
+    )
     volumes = "volumes:\n" + "".join(f"  data{n}:\n" for n in range(50))
     (tmp_path / "compose.yaml").write_text(f"services:\n{blocks}{volumes}")
 

@@ -18,63 +18,87 @@ def resolve(text: str) -> str:
     return substitute(text, VALUES.get, lambda name: None)  # noqa: ARG005 - nobody listens
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("plain", "plain"),
-    ("$FOO", "first"),
-    ("${FOO}", "first"),
-    ("$FOO-bar", "first-bar"),
-    ("$low_1.$FOO", "x.first"),
-    ("a $$FOO b", "a $FOO b"),
-    ("$${FOO}", "${FOO}"),
-    ("$$$FOO", "$first"),
-    ("${NONE}", ""),
-    ("${EMPTY}", ""),
-    ("${NONE:-word}", "word"),
-    ("${EMPTY:-word}", "word"),
-    ("${FOO:-word}", "first"),
-    ("${NONE-word}", "word"),
-    ("${EMPTY-word}", ""),
-    ("${FOO-word}", "first"),
-    ("${NONE:+word}", ""),
-    ("${EMPTY:+word}", ""),
-    ("${FOO:+word}", "word"),
-    ("${NONE+word}", ""),
-    ("${EMPTY+word}", "word"),
-    ("${FOO+word}", "word"),
-    ("${FOO:?word}", "first"),
-    ("${FOO?word}", "first"),
-    ("${EMPTY?word}", ""),
-    ("${NONE:-}", ""),
-    ("${NONE-/a:-b}", "/a:-b"),
-    ("${NONE:-$FOO}", "first"),
-    ("${NONE:-${FOO} and ${FOO}}", "first and first"),
-    ("${NONE:-${EMPTY:-${FOO}}}!", "first!"),
-    ("${NONE:-$${FOO}}", "${FOO}"),
-    ('${NONE:-{"a": {"b": 1}}}', '{"a": {"b": 1}}'),
-    ("${NONE-a?b}", "a?b"),
-    ("${FOO:+${NONE:-in}}", "in"),
-    ("${FOO}${EMPTY}${FOO}", "firstfirst"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("$FOO", "first"),
+        ("${FOO}", "first"),
+        ("$FOO-bar", "first-bar"),
+        ("$low_1.$FOO", "x.first"),
+        ("a $$FOO b", "a $FOO b"),
+        ("$${FOO}", "${FOO}"),
+        ("$$$FOO", "$first"),
+        ("${NONE}", ""),
+        ("${EMPTY}", ""),
+        ("${NONE:-word}", "word"),
+        ("${EMPTY:-word}", "word"),
+        ("${FOO:-word}", "first"),
+        ("${NONE-word}", "word"),
+        ("${EMPTY-word}", ""),
+        ("${FOO-word}", "first"),
+        ("${NONE:+word}", ""),
+        ("${EMPTY:+word}", ""),
+        ("${FOO:+word}", "word"),
+        ("${NONE+word}", ""),
+        ("${EMPTY+word}", "word"),
+        ("${FOO+word}", "word"),
+        ("${FOO:?word}", "first"),
+        ("${FOO?word}", "first"),
+        ("${EMPTY?word}", ""),
+        ("${NONE:-}", ""),
+        ("${NONE-/a:-b}", "/a:-b"),
+        ("${NONE:-$FOO}", "first"),
+        ("${NONE:-${FOO} and ${FOO}}", "first and first"),
+        ("${NONE:-${EMPTY:-${FOO}}}!", "first!"),
+        ("${NONE:-$${FOO}}", "${FOO}"),
+        ('${NONE:-{"a": {"b": 1}}}', '{"a": {"b": 1}}'),
+        ("${NONE-a?b}", "a?b"),
+        ("${FOO:+${NONE:-in}}", "in"),
+        ("${FOO}${EMPTY}${FOO}", "firstfirst"),
+    ],
+)
 def test_every_operator(text: str, expected: str) -> None:
     assert resolve(text) == expected
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("${NONE:?set it}", "NONE is required and is not set: set it"),
-    ("${NONE?set it}", "NONE is required and is not set: set it"),
-    ("${EMPTY:?set it}", "EMPTY is required and is empty: set it"),
-    ("${NONE:?}", "NONE is required and is not set"),
-    ("${NONE?see ${FOO}}", "NONE is required and is not set: see first"),
-    ("${NONE:-${OTHER?inner}}", "OTHER is required and is not set: inner"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("${NONE:?set it}", "NONE is required and is not set: set it"),
+        ("${NONE?set it}", "NONE is required and is not set: set it"),
+        ("${EMPTY:?set it}", "EMPTY is required and is empty: set it"),
+        ("${NONE:?}", "NONE is required and is not set"),
+        ("${NONE?see ${FOO}}", "NONE is required and is not set: see first"),
+        ("${NONE:-${OTHER?inner}}", "OTHER is required and is not set: inner"),
+    ],
+)
 def test_a_required_variable_says_its_name_and_reason(text: str, message: str) -> None:
     with pytest.raises(VariableError, match=r".") as caught:
         resolve(text)
     assert (caught.value.code, caught.value.message) == ("variable-required", message)
 
 
-@pytest.mark.parametrize("text", ["$", "a$", "${", "${}", "$}", "${ FOO}", "${FOO }", "${FOO!}", "${FOO/a/b}", "$1",
-                                  "${1}", "${FOO", "${NONE:-${FOO}", "$-", "${é}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$",
+        "a$",
+        "${",
+        "${}",
+        "$}",
+        "${ FOO}",
+        "${FOO }",
+        "${FOO!}",
+        "${FOO/a/b}",
+        "$1",
+        "${1}",
+        "${FOO",
+        "${NONE:-${FOO}",
+        "$-",
+        "${é}",
+    ],
+)
 def test_a_malformed_variable_is_refused(text: str) -> None:
     with pytest.raises(VariableError) as caught:
         resolve(text)

@@ -35,27 +35,30 @@ def test_a_bg_file_that_is_missing_is_named(tmp_path: Path) -> None:
         find(tmp_path, {"BG_FILE": "none.yaml"})
 
 
-@pytest.mark.parametrize(("text", "name"), [
-    ("name: shop\n", "shop"),
-    ("name: 'shop'\n", "shop"),
-    ('name: "shop"  # ours\n', "shop"),
-    ("# name: x\n\nservices: {}\nname:   shop   \n", "shop"),
-    ("services:\n  name:\n    name: inner\nname: shop", "shop"),
-    ("\ufeffname: shop\n", "shop"),
-    ("name: shop\r\nservices: {}\r\n", "shop"),
-    ("name: shop\nservices: [broken\n  : : :\n\t", "shop"),
-    ("services: {}\n", "fallback"),
-    ("", "fallback"),
-    ("name: ${NAME}\n", None),
-    ("name: $NAME\n", None),
-    ("name: >\n  shop\n", None),
-    ("name: &a shop\n", None),
-    ("'name': shop\n", None),
-    ("name: My Shop\n", None),
-    ("name: Shop\n", None),
-    ("name:\n", None),
-    ("{name: shop, services: {}}\n", None),
-])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("name: shop\n", "shop"),
+        ("name: 'shop'\n", "shop"),
+        ('name: "shop"  # ours\n', "shop"),
+        ("# name: x\n\nservices: {}\nname:   shop   \n", "shop"),
+        ("services:\n  name:\n    name: inner\nname: shop", "shop"),
+        ("\ufeffname: shop\n", "shop"),
+        ("name: shop\r\nservices: {}\r\n", "shop"),
+        ("name: shop\nservices: [broken\n  : : :\n\t", "shop"),
+        ("services: {}\n", "fallback"),
+        ("", "fallback"),
+        ("name: ${NAME}\n", None),
+        ("name: $NAME\n", None),
+        ("name: >\n  shop\n", None),
+        ("name: &a shop\n", None),
+        ("'name': shop\n", None),
+        ("name: My Shop\n", None),
+        ("name: Shop\n", None),
+        ("name:\n", None),
+        ("{name: shop, services: {}}\n", None),
+    ],
+)
 def test_the_name_is_read_without_yaml(tmp_path: Path, text: str, name: str | None) -> None:
     file = tmp_path / "Fall Back!" / "compose.yaml"
     file.parent.mkdir()

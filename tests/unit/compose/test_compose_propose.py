@@ -118,39 +118,55 @@ def test_what_has_blocks_already_is_left_alone() -> None:
     assert not propose(SHOP_PROPOSED).changed
 
 
-@pytest.mark.parametrize(("services", "expected"), [
-    ("{site: {image: x}}", {"site": "routed"}),
-    ("{thing: {image: x}}", {"thing": "routed"}),
-    ("{db: {image: postgres}}", {"db": "routed"}),
-    ("{web: {image: x}, redis: {image: 'redis:7'}}", {"web": "routed", "redis": "shared"}),
-    ("{web: {image: x}, q: {image: 'bitnami/rabbitmq:3'}}", {"web": "routed", "q": "shared"}),
-    ("{web: {image: x}, database: {image: custom}}", {"web": "routed", "database": "shared"}),
-    ("{web: {image: x}, database: {build: .}}", {"web": "routed", "database": "internal"}),
-    ("{web: {image: x}, store: {image: y, volumes: ['d:/d']}}", {"web": "routed", "store": "shared"}),
-    ("{web: {image: x}, calc: {image: y}}", {"web": "routed", "calc": "internal"}),
-    ("{web: {image: x}, celery-beat: {image: y}}", {"web": "routed", "celery-beat": "worker"}),
-    ("{web: {image: x}, emailWorker: {image: y}}", {"web": "routed", "emailWorker": "worker"}),
-    ("{web: {image: x}, worker: {image: y, ports: ['5555:5555']}}", {"web": "routed", "worker": "routed"}),
-    ("{web: {image: x}, db-migrate: {image: y}}", {"web": "routed", "db-migrate": "job"}),
-    ("{web: {image: x}, init: {image: y, restart: always}}", {"web": "routed", "init": "internal"}),
-    ("{web: {image: x, depends_on: {prep: {condition: service_completed_successfully}}}, prep: {image: y}}",
-     {"web": "routed", "prep": "job"}),
-    ("{web: {image: x, depends_on: [queue]}, queue: {image: y}}", {"web": "routed", "queue": "internal"}),
-    ("{web: {image: x}, store: {image: y, volumes: ['d:/d'], depends_on: [web]}}",
-     {"web": "routed", "store": "internal"}),
-    ("{web: {image: x}, dns: {image: y, ports: ['53:53/udp']}}", {"web": "routed", "dns": "shared"}),
-])
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        ("{site: {image: x}}", {"site": "routed"}),
+        ("{thing: {image: x}}", {"thing": "routed"}),
+        ("{db: {image: postgres}}", {"db": "routed"}),
+        ("{web: {image: x}, redis: {image: 'redis:7'}}", {"web": "routed", "redis": "shared"}),
+        ("{web: {image: x}, q: {image: 'bitnami/rabbitmq:3'}}", {"web": "routed", "q": "shared"}),
+        ("{web: {image: x}, database: {image: custom}}", {"web": "routed", "database": "shared"}),
+        ("{web: {image: x}, database: {build: .}}", {"web": "routed", "database": "internal"}),
+        ("{web: {image: x}, store: {image: y, volumes: ['d:/d']}}", {"web": "routed", "store": "shared"}),
+        ("{web: {image: x}, calc: {image: y}}", {"web": "routed", "calc": "internal"}),
+        ("{web: {image: x}, celery-beat: {image: y}}", {"web": "routed", "celery-beat": "worker"}),
+        ("{web: {image: x}, emailWorker: {image: y}}", {"web": "routed", "emailWorker": "worker"}),
+        ("{web: {image: x}, worker: {image: y, ports: ['5555:5555']}}", {"web": "routed", "worker": "routed"}),
+        ("{web: {image: x}, db-migrate: {image: y}}", {"web": "routed", "db-migrate": "job"}),
+        ("{web: {image: x}, init: {image: y, restart: always}}", {"web": "routed", "init": "internal"}),
+        (
+            "{web: {image: x, depends_on: {prep: {condition: service_completed_successfully}}}, prep: {image: y}}",
+            {"web": "routed", "prep": "job"},
+        ),
+        ("{web: {image: x, depends_on: [queue]}, queue: {image: y}}", {"web": "routed", "queue": "internal"}),
+        (
+            "{web: {image: x}, store: {image: y, volumes: ['d:/d'], depends_on: [web]}}",
+            {"web": "routed", "store": "internal"},
+        ),
+        ("{web: {image: x}, dns: {image: y, ports: ['53:53/udp']}}", {"web": "routed", "dns": "shared"}),
+    ],
+)
 def test_guesses(services: str, expected: dict[str, str]) -> None:
     assert kinds(f"services: {services}\n") == expected
 
 
-@pytest.mark.parametrize(("services", "routes"), [
-    ("{api: {image: x}}", {"api": "/"}),
-    ("{frontend: {image: x}, backend: {image: x}}", {"frontend": "/", "backend": "/api/"}),
-    ("{backend: {image: x, ports: ['8000:8000']}, ui: {image: x, ports: ['80:80']}}", {"ui": "/", "backend": "/api/"}),
-    ("{web: {image: x}, admin: {image: x, ports: ['81:81']}}", {"web": "/", "admin": "/admin/"}),
-    ("{api: {image: x}, backend: {image: x}, web: {image: x}}", {"web": "/", "api": "/api/", "backend": "/backend/"}),
-])
+@pytest.mark.parametrize(
+    ("services", "routes"),
+    [
+        ("{api: {image: x}}", {"api": "/"}),
+        ("{frontend: {image: x}, backend: {image: x}}", {"frontend": "/", "backend": "/api/"}),
+        (
+            "{backend: {image: x, ports: ['8000:8000']}, ui: {image: x, ports: ['80:80']}}",
+            {"ui": "/", "backend": "/api/"},
+        ),
+        ("{web: {image: x}, admin: {image: x, ports: ['81:81']}}", {"web": "/", "admin": "/admin/"}),
+        (
+            "{api: {image: x}, backend: {image: x}, web: {image: x}}",
+            {"web": "/", "api": "/api/", "backend": "/backend/"},
+        ),
+    ],
+)
 def test_routes(tmp_path: Path, services: str, routes: dict[str, str]) -> None:
     project = read(tmp_path, propose(f"services: {services}\n").text)
     assert {s.name: str(s.routes[0]) for s in project.of_kind(Kind.ROUTED)} == routes
@@ -170,18 +186,21 @@ def test_line_endings_byte_order_mark_and_a_missing_last_line_break_stay() -> No
     )
 
 
-@pytest.mark.parametrize("block", [
-    "    command: |+\n      a\n\n",
-    "    command: >-\n      a\n\n      # no comment\n",
-    "    command: 'a\n\n      b'\n",
-    "    command: [\n      a,  # c\n    ]  # d\n",
-    "    command: {x: [\n      a\n    ],\n    }\n",
-    "    environment: &e\n      A: b\n",
-    "    environment: *x\n",
-    "    environment:\n    # nothing\n",
-    "    labels:\n    - a\n    -  b\n",
-    "    command: a\n     b\n",
-])
+@pytest.mark.parametrize(
+    "block",
+    [
+        "    command: |+\n      a\n\n",
+        "    command: >-\n      a\n\n      # no comment\n",
+        "    command: 'a\n\n      b'\n",
+        "    command: [\n      a,  # c\n    ]  # d\n",
+        "    command: {x: [\n      a\n    ],\n    }\n",
+        "    environment: &e\n      A: b\n",
+        "    environment: *x\n",
+        "    environment:\n    # nothing\n",
+        "    labels:\n    - a\n    -  b\n",
+        "    command: a\n     b\n",
+    ],
+)
 @pytest.mark.parametrize("rest", ["", "\n  # next\n  other:\n    image: y\n", "volumes: {}\n"])
 def test_the_line_goes_behind_the_block_whatever_ends_it(block: str, rest: str) -> None:
     text = f"x-a: &x {{A: b}}\nservices:\n  web:\n    image: x\n{block}{rest}"
@@ -192,12 +211,15 @@ def test_the_line_goes_behind_the_block_whatever_ends_it(block: str, rest: str) 
     assert after == before
 
 
-@pytest.mark.parametrize("text", [
-    "services: {web: {image: x}, db: {image: postgres}}",
-    "services: {web: {\n  image: x, # c\n}, db: &d { image: postgres }}",
-    "{services: {web: {image: x,}}}",
-    "services:\n  web: {image: x}\n  db:\n    {image: postgres}\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {image: x}, db: {image: postgres}}",
+        "services: {web: {\n  image: x, # c\n}, db: &d { image: postgres }}",
+        "{services: {web: {image: x,}}}",
+        "services:\n  web: {image: x}\n  db:\n    {image: postgres}\n",
+    ],
+)
 def test_flow_mappings_get_theirs_inside(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, propose(text + "\n").text).services["web"].kind is Kind.ROUTED
 
@@ -207,10 +229,17 @@ def test_an_alias_can_not_be_given_a_block_of_its_own() -> None:
     assert (proposal.left, [c.service for c in proposal.choices]) == (("two",), ["web"])
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    ("", "services-missing"), ("a: 1", "services-missing"), ("services: [a]", "services-missing"),
-    ("services: {}", "services-missing"), ("a: [", "file-not-yaml"), ("[1]", "services-missing"),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "services-missing"),
+        ("a: 1", "services-missing"),
+        ("services: [a]", "services-missing"),
+        ("services: {}", "services-missing"),
+        ("a: [", "file-not-yaml"),
+        ("[1]", "services-missing"),
+    ],
+)
 def test_what_is_no_compose_file_is_refused(text: str, code: str) -> None:
     with pytest.raises(UsageError) as caught:
         propose(text)
@@ -247,8 +276,9 @@ def compose_files(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=150, deadline=None)
 @given(compose_files(), st.sampled_from([False, None, True]))
-def test_the_result_loads_and_is_final(tmp_path_factory: pytest.TempPathFactory, file: dict[str, Any],
-                                       flow: bool | None) -> None:
+def test_the_result_loads_and_is_final(
+    tmp_path_factory: pytest.TempPathFactory, file: dict[str, Any], flow: bool | None
+) -> None:
     text = yaml.safe_dump(file, sort_keys=False, default_flow_style=flow)
     proposal = propose(text)
     project = read(tmp_path_factory.mktemp("shop"), proposal.text)
