@@ -26,9 +26,11 @@ def live(make_stack: MakeStack) -> Stack:
 
 @pytest.fixture
 def shop(live: Stack) -> Iterator[Stack]:
-    """The same; whatever a test does to it, v1 serves on and the candidate is gone afterwards."""
+    """The same; whatever a test does to it, v1 serves on and the candidate is gone afterwards, its images too."""
+    images = live.everything()["images"]
     with live.untouched():
         yield live
+    assert live.everything()["images"] == images
     live.write()
     status = live.is_clean()
     assert (status["live"]["tag"], status["candidate"]) == ("v1", None)
