@@ -1,4 +1,4 @@
-"""Requests to one engine: the SDK's connection, one API version, and our errors."""
+"""Requests to one engine: one API version, and our errors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from bluegreen.engine import wire
 from bluegreen.engine.errors import edge, refusal
+from bluegreen.engine.wire import Answer, Wire
 from bluegreen.model.errors import EngineUnreachable
 from bluegreen.model.value import dataclass
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from docker import APIClient
     from docker.tls import TLSConfig
     from docker.transport import UnixHTTPAdapter
-    from requests import Response
 
     from bluegreen.engine.ssh import Tunnel
 
@@ -26,7 +27,8 @@ OLDEST = (1, 41)  # engine 20.10
 NEWEST = (1, 44)  # engine 25, the oldest that engine 29 still speaks; later ones may mean things differently
 
 TIMEOUT = 60.0
-PING_TIMEOUT = (10.0, 30.0)  # connect, read
+PING_TIMEOUT = 30.0
+TCP_PORT, TLS_PORT = 2375, 2376  # where an address names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,14 @@ class Api:
         self.address = address
         self.engine = ""  # its version, for messages
         self._tunnel: Tunnel | None = None
-        if address.scheme == "unix":
-            _knock(address)
         if address.scheme == "ssh":
             from bluegreen.engine.ssh import Tunnel
 
             self._tunnel = Tunnel(address.url, env)
         try:
             with edge("connecting", str(address)):
-                self._client = self._open(".".join(map(str, OLDEST)))
-                answer = self._client.get(f"{self._client.base_url}/_ping", timeout=PING_TIMEOUT)
+                self._wire = self._open()
+                answer = self._wire.request("GET", "/_ping", timeout=PING_TIMEOUT)
         except EngineUnreachable as error:
             if self._tunnel is None:
                 raise
@@ -84,7 +84,7 @@ class Api:
             self._tunnel.close()
             raise EngineUnreachable(error.code, said or error.problem.message) from error
         self.version = ".".join(map(str, self._agree(answer)))
-        self._base = f"{self._client.base_url}/v{self.version}"
+        self._base = f"/v{self.version}"
 
     def call(
         self,
@@ -100,64 +100,68 @@ class Api:
         timeout: float | None = TIMEOUT,
         stream: bool = False,
         allow: tuple[int, ...] = (),
-    ) -> Response:
+    ) -> Answer:
         """One request. An answer of 400 and above is raised, unless its status is in ``allow``.
 
         ``path`` is made with `path`, ``what`` says in words what is being done.
         """
+        sent = dict(headers or {})
+        if body is not None:
+            data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        query = f"?{urlencode(params)}" if params else ""
         with edge(what, str(self.address)):
-            response = self._client.request(
-                method,
-                self._base + path,
-                params=params,
-                json=body,
-                data=data,
-                timeout=timeout,
-                stream=stream,
-                headers=dict(headers or {}),
+            answer = self._wire.request(
+                method, self._base + path + query, headers=sent, body=data, timeout=timeout, stream=stream
             )
-            if response.status_code < 400 or response.status_code in allow:
-                return response
-            message = _message(response)
-        raise refusal(response.status_code, message, what, where)
+            if answer.status < 400 or answer.status in allow:
+                return answer
+            answer.load()
+        raise refusal(answer.status, _message(answer), what, where)
 
     def get(self, path: str, *, what: str, where: str | None = None, **params: Any) -> Any:
         """The JSON of a GET. Parameters that are mappings travel as JSON, as the engine wants its filters."""
         sent = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in params.items()}
-        response = self.call("GET", path, what=what, where=where, params=sent)
+        answer = self.call("GET", path, what=what, where=where, params=sent)
         with edge(what, str(self.address)):
-            return response.json()
+            return answer.json()
 
     @contextmanager
     def sdk(self) -> Iterator[APIClient]:
         """A client of the SDK of its own, for what the SDK does better (registry logins, the classic builder)."""
         with edge("connecting", str(self.address)):
-            client = self._open(self.version)
+            from docker import APIClient
+
+            url = f"unix://{self._tunnel.socket}" if self._tunnel else self.address.url
+            client = APIClient(url, version=self.version, tls=_tls(self.address), timeout=int(TIMEOUT))
+            if url.startswith("unix://"):
+                client.mount("http+docker://", _one_pool(url))
+            # Requests' own idea of proxies from the environment would send tcp:// engines through them.
+            client.trust_env = False
         try:
             yield client
         finally:
             client.close()
 
     def close(self) -> None:
-        self._client.close()
+        self._wire.close()
         if self._tunnel is not None:
             self._tunnel.close()
 
-    def _open(self, version: str) -> APIClient:
-        from docker import APIClient
+    def _open(self) -> Wire:
+        if self._tunnel is not None:
+            return Wire(wire.unix(str(self._tunnel.socket)), "localhost")
+        parts = urlsplit(self.address.url)
+        if parts.scheme == "unix":
+            return Wire(wire.unix(parts.path), "localhost")
+        secure = bool(self.address.tls) or parts.scheme == "https"
+        context = wire.tls(self.address.tls, verify=self.address.verify) if secure else None
+        host = parts.hostname or "localhost"
+        return Wire(wire.tcp(host, parts.port or (TLS_PORT if secure else TCP_PORT), context), parts.netloc)
 
-        url = f"unix://{self._tunnel.socket}" if self._tunnel else self.address.url
-        client = APIClient(url, version=version, tls=_tls(self.address), timeout=int(TIMEOUT))
-        if url.startswith("unix://"):
-            client.mount("http+docker://", _one_pool(url))
-        # Requests' own idea of proxies from the environment would send tcp:// engines through them.
-        client.trust_env = False
-        return client
-
-    def _agree(self, ping: Response) -> tuple[int, int]:
-        named = re.fullmatch(r"(\d+)\.(\d+)", ping.headers.get("Api-Version", ""))
+    def _agree(self, ping: Answer) -> tuple[int, int]:
+        named = re.fullmatch(r"(\d+)\.(\d+)", ping.headers.get("api-version", ""))
         if named is None:
-            detail = "it wants TLS" if "HTTPS server" in ping.text else f"HTTP {ping.status_code}"
+            detail = "it wants TLS" if "HTTPS server" in ping.text else f"HTTP {ping.status}"
             raise EngineUnreachable(
                 "engine.unreachable",
                 f"what answers at {self.address} (from {self.address.origin}) is no Docker engine that can be used: "
@@ -167,7 +171,7 @@ class Api:
                 else ("bg doctor",),
             )
         offered = (int(named[1]), int(named[2]))
-        server = re.search(r"Docker/(\S+)", ping.headers.get("Server", ""))
+        server = re.search(r"Docker/(\S+)", ping.headers.get("server", ""))
         self.engine = server[1] if server else "of unknown version"
         if offered < OLDEST:
             raise EngineUnreachable(
@@ -184,18 +188,6 @@ def path(pattern: str, *names: str) -> str:
     return pattern.format(*(quote(name, safe="/:@") for name in names))
 
 
-def _knock(address: Address) -> None:
-    """Fail at once where nobody listens on a unix socket, before the SDK is imported (and leaks its own socket)."""
-    import socket
-
-    try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(PING_TIMEOUT[0])
-            sock.connect(urlsplit(address.url).path)
-    except OSError as error:
-        raise EngineUnreachable("engine.unreachable", f"no answer from {address}: {error.strerror}") from error
-
-
 def _one_pool(url: str) -> UnixHTTPAdapter:
     """The SDK's transport over a unix socket, with one pool: its own has one for each path and query, and so a new
     connection for each request. Over ssh each is a login."""
@@ -208,12 +200,11 @@ def _one_pool(url: str) -> UnixHTTPAdapter:
     return OnePool(f"http+{url}", timeout=int(TIMEOUT))
 
 
-def _message(response: Response) -> str:
-    text: str = response.text
+def _message(answer: Answer) -> str:
     try:
-        return str(json.loads(text)["message"])
+        return str(json.loads(answer.text)["message"])
     except (ValueError, KeyError, TypeError):
-        return text or f"HTTP {response.status_code}"
+        return answer.text or f"HTTP {answer.status}"
 
 
 def _tls(address: Address) -> TLSConfig | bool:

@@ -1,4 +1,4 @@
-"""The real engine, through the SDK's low-level client.
+"""The real engine, by its API.
 
 Every call is as few requests as it can be: a command of `bg` is measured by them.
 """
@@ -100,7 +100,7 @@ class DockerEngine:
 
         tty = bool(self._inspect(name)["Config"].get("Tty"))
         what = f"reading the log of {name}"
-        response = self._api.call(
+        answer = self._api.call(
             "GET",
             path("/containers/{}/logs", name),
             what=what,
@@ -118,7 +118,7 @@ class DockerEngine:
 
         def read() -> Iterator[bytes]:
             with edge(what, str(self._api.address)):
-                yield from lines(response, tty)
+                yield from lines(answer, tty)
 
         return read()
 
@@ -187,7 +187,7 @@ class DockerEngine:
             params={"force": 1, "v": 1},
             allow=(404, 409),
         )
-        if answer.status_code == 409:
+        if answer.status == 409:
             # Somebody else's removal is under way, or one of ours that a crash interrupted.
             self._api.call(
                 "POST",
@@ -210,22 +210,22 @@ class DockerEngine:
 
     def exec_stream(self, name: str, argv: Sequence[str]) -> ExecStream:
         what = f"running {argv[0]} in {name}"
-        answer = self._api.call(
+        created = self._api.call(
             "POST",
             path("/containers/{}/exec", name),
             what=what,
             body={"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": False, "Cmd": list(argv)},
         )
-        response = self._api.call(
+        answer = self._api.call(
             "POST",
-            path("/exec/{}/start", answer.json()["Id"]),
+            path("/exec/{}/start", created.json()["Id"]),
             what=what,
             body={"Detach": False, "Tty": False},
             headers={"Connection": "Upgrade", "Upgrade": "tcp"},
             stream=True,
         )
         with edge(what, str(self._api.address)):
-            return ExecStream(response, what)
+            return ExecStream(answer, what)
 
     # -- networks, volumes, images -------------------------------------------------------------------------
     def ensure_network(self, network: Network, labels: Mapping[str, str]) -> None:
@@ -297,7 +297,7 @@ class DockerEngine:
 
     def remove_image(self, ref: str) -> bool:
         answer = self._api.call("DELETE", path("/images/{}", ref), what=f"removing the image {ref}", allow=(404, 409))
-        return answer.status_code < 400
+        return answer.status < 400
 
     def close(self) -> None:
         self._api.close()

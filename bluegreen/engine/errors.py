@@ -1,9 +1,10 @@
-"""The edge: what the SDK, requests, urllib3 and sockets raise, and what the engine answers, in our words."""
+"""The edge: what sockets, the SDK, requests and urllib3 raise, and what the engine answers, in our words."""
 
 from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,20 +33,16 @@ def edge(what: str, address: str) -> Iterator[None]:
 
 def translate(error: Exception, what: str, address: str) -> BluegreenError | None:
     """None where the exception is no library's."""
-    # The libraries are loaded by the time that one of them raises.
-    from docker.errors import APIError, DockerException
-    from requests.exceptions import RequestException, Timeout
-    from urllib3.exceptions import HTTPError, ReadTimeoutError
-
-    if isinstance(error, APIError) and error.response is not None:
+    sdk = sys.modules.get("docker.errors")  # loaded, where it is the SDK that raises
+    if sdk is not None and isinstance(error, sdk.APIError) and error.response is not None:
         return refusal(error.response.status_code, str(error.explanation or error), what)
-    if isinstance(error, (Timeout, ReadTimeoutError, TimeoutError)) or isinstance(cause_of(error), TimeoutError):
+    if _is_timeout(error) or isinstance(cause_of(error), TimeoutError):
         return EngineUnreachable(
             "engine.timeout",
             f"{what}: the engine at {address} did not answer in time",
             next=("bg doctor",),
         )
-    if isinstance(error, (OSError, RequestException, HTTPError, DockerException)) or _is_http(error):
+    if isinstance(error, OSError) or _LIBRARIES & _packages(error):
         return EngineUnreachable(
             "engine.unreachable",
             f"{what}: no answer from the engine at {address}: {reason(error)}",
@@ -110,7 +107,13 @@ def cause_of(error: BaseException) -> BaseException:
     return timeouts[0] if timeouts else seen[-1]
 
 
-def _is_http(error: Exception) -> bool:
-    from http.client import HTTPException
+# By name: importing the libraries to ask costs what not using them saves.
+_LIBRARIES = {"docker", "requests", "urllib3", "http"}
 
-    return isinstance(error, HTTPException)
+
+def _packages(error: Exception) -> set[str]:
+    return {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+
+
+def _is_timeout(error: Exception) -> bool:
+    return any(kind.__name__ in ("TimeoutError", "Timeout", "ReadTimeoutError") for kind in type(error).__mro__)

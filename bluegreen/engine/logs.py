@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from bluegreen.engine.stream import Demux
 
 if TYPE_CHECKING:
-    from requests import Response
+    from bluegreen.engine.wire import Answer
 
 
-def lines(response: Response, tty: bool) -> Iterator[bytes]:
+def lines(answer: Answer, tty: bool) -> Iterator[bytes]:
     """Whole lines without their newlines, in the order in which they were completed.
 
     Each stream is put together for itself: the engine cuts long lines into frames.
@@ -22,13 +22,13 @@ def lines(response: Response, tty: bool) -> Iterator[bytes]:
     partial: dict[int, bytes] = {}
     try:
         # One byte at least: the read returns with what is there, so a followed log isn't held back.
-        for data in _chunks(response):
+        while data := answer.read():
             for stream, payload in [(1, data)] if tty else frames.feed(data):
                 *whole, partial[stream] = (partial.get(stream, b"") + payload).split(b"\n")
                 yield from (line.rstrip(b"\r") if tty else line for line in whole)
         yield from (rest for rest in partial.values() if rest)
     finally:
-        response.close()
+        answer.close()
 
 
 def unix_time(moment: str) -> str:
@@ -38,8 +38,3 @@ def unix_time(moment: str) -> str:
         raise ValueError(f"{moment!r} is no RFC 3339 time")
     seconds = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).astimezone(UTC)
     return f"{int(seconds.timestamp())}.{(match[2] or '').ljust(9, '0')}"
-
-
-def _chunks(response: Response) -> Iterator[bytes]:
-    while data := response.raw.read1(65536):
-        yield data

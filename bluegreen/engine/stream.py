@@ -11,9 +11,9 @@ from bluegreen.engine.errors import reason
 from bluegreen.model.errors import EngineFailed
 
 if TYPE_CHECKING:
-    import socket
-
     from requests import Response
+
+    from bluegreen.engine.wire import Answer
 
 _HEADER = struct.Struct(">BxxxL")
 _STDERR = (2, 3)  # 3 is the engine's own error about the stream
@@ -24,10 +24,10 @@ _START_FAILED = (b"OCI runtime exec failed:", b"failed to start exec")
 class ExecStream:
     """A `bluegreen.engine.protocol.Stream`. For one thread at a time."""
 
-    def __init__(self, response: Response, what: str) -> None:
+    def __init__(self, answer: Answer, what: str) -> None:
         """Takes over the connection of an exec's start; ``what`` names the exec in errors."""
         self._what = what
-        self._pipe = _Pipe(response)
+        self._pipe = _Pipe(answer)
         self._frames = Demux()
         self._pending = b""  # of standard output, without a newline yet
         self._lines: list[bytes] = []
@@ -132,34 +132,22 @@ def cannot_start(message: str, what: str) -> EngineFailed:
     return EngineFailed("engine.cannot-start", f"{what}: {why}")
 
 
-def _reader(response: Response) -> Any:
-    # There is no public way to an upgraded connection: the SDK reaches for the same attributes.
-    raw: Any = response.raw
-    return raw._fp.fp
-
-
 def cut(responses: Iterable[Response]) -> None:
-    """End these connections under their readers, from any thread."""
+    """End these connections of the SDK's under their readers, from any thread."""
     import socket
 
     for response in responses:
         with suppress(Exception):  # one that has ended has nothing left to cut
-            _reader(response).raw._sock.shutdown(socket.SHUT_RDWR)
+            raw: Any = response.raw  # there is no public way to its connection
+            raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Pipe:
-    """The connection of an upgraded response: unix, TCP or TLS."""
+    """The connection of an upgraded answer: unix, TCP or TLS."""
 
-    def __init__(self, response: Response) -> None:
-        self._response = response  # keeps the connection from being collected
-        reader = _reader(response)
-        self._sock: socket.socket = reader.raw._sock
-        # The first output may have come with the headers, into the reader's buffer.
-        self._sock.settimeout(0)
-        try:
-            self._early: bytes = reader.read1(_CHUNK) or b""
-        except OSError:
-            self._early = b""  # "would block", as TLS says it
+    def __init__(self, answer: Answer) -> None:
+        # The first output may have come with the headers.
+        self._sock, self._early = answer.take()
 
     def read(self, timeout: float | None) -> bytes:
         if self._early:
@@ -180,4 +168,3 @@ class _Pipe:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
-        self._response.close()
