@@ -98,24 +98,21 @@ class Output:
     def write(self, stream: Literal["out", "err"], text: str) -> None:
         """Write at once. A stream that can't be written to is given up: what is being done goes on."""
         with self._lock:
-            target = self._streams[stream]
-            if target is None:
-                return
-            try:
-                target.write(text)
-                target.flush()
-            except UnicodeEncodeError:
-                encoding = getattr(target, "encoding", None) or "ascii"
-                self._retry(stream, target, text.encode(encoding, "replace").decode(encoding))
-            except (OSError, ValueError):
-                self._streams[stream] = None
+            lost = self._try(stream, text)
+        if stream == "out" and lost is not None and not isinstance(lost, BrokenPipeError):
+            self.write("err", f"standard output can't be written to: {lost}\n")
 
-    def _retry(self, stream: Literal["out", "err"], target: TextIO, text: str) -> None:
+    def _try(self, stream: Literal["out", "err"], text: str) -> Exception | None:
+        target = self._streams[stream]
+        if target is None:
+            return None
         try:
-            target.write(text)
+            target.write(_encodable(text, target.encoding))
             target.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             self._streams[stream] = None
+            return error
+        return None
 
     def _print(self, stream: Literal["out", "err"], lines: Iterable[str]) -> None:
         colour = self.coloured(stream)
@@ -128,6 +125,13 @@ def envelope(
 ) -> dict[str, Any]:
     """The one form of every JSON answer."""
     return {"schema": SCHEMA, "command": command, "outcome": outcome, "data": dict(data), "errors": list(errors)}
+
+
+def _encodable(text: str, encoding: str | None) -> str:
+    """The text, with question marks for what the stream's encoding lacks."""
+    if text.isascii() or not encoding:
+        return text
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _paint(line: str) -> str:

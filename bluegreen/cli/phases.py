@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bluegreen.model.names import proxy_container
+
 if TYPE_CHECKING:
     from bluegreen.model.events import Event
 
@@ -26,6 +28,10 @@ ORDER = (
     "down",
 )
 """As they are shown. Steps of two phases may take turns."""
+
+
+STOPPED = "stopped"
+"""The note of a step that was interrupted."""
 
 
 @dataclass(slots=True)
@@ -70,21 +76,17 @@ class Phases:
     """``clock`` tells how long things take, ``wall`` when they were over; both in seconds."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time, project: str = ""
+        self, project: str, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:
         self.clock = clock
         self.wall = wall
         self.project = project
         self.phases: dict[str, Phase] = {}
         self.output: dict[str, str] = {}  # the last line of output of what is running, by subject
-        self._begun = False  # the ground has been laid
         self._failed = False
 
     def feed(self, event: Event) -> Phase | None:
         """Take an event in; answers the phase that it belongs to."""
-        if event.kind == "operation":
-            self._begun = True
-            self.project = str(event.data.get("project") or self.project)
         if event.kind == "progress":
             self.output[event.subject] = event.message
         if event.kind not in ("step", "step-done", "step-failed"):
@@ -93,6 +95,8 @@ class Phases:
         if not name:
             return None
         now = self.clock()
+        if name == "restore" and not self._failed:
+            self._stop(now)
         phase = self.phases.setdefault(name, Phase(name, now, now))
         phase.ended = now
         if event.kind == "step":
@@ -109,9 +113,17 @@ class Phases:
 
     def _phase_of(self, event: Event) -> str:
         name = str(event.data.get("phase") or "")
-        if name == "start" and not self._begun:
-            return "prepare"  # the proxy, before the operation proper
+        if name == "start" and event.subject == proxy_container(self.project):
+            return "prepare"
         return "restore" if name and self._failed else name
+
+    def _stop(self, now: float) -> None:
+        """Things are being put back and nothing has failed: what was running has been interrupted."""
+        self._failed = True
+        for phase in self.phases.values():
+            for item in phase.items:
+                if item.running:
+                    item.failed, item.note, phase.ended = True, STOPPED, now
 
     def _over(self, phase: Phase, event: Event) -> None:
         item = next((i for i in phase.items if i.running and (i.verb, i.subject) == (event.name, event.subject)), None)

@@ -20,15 +20,11 @@ class PlainProgress:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._phases: Phases | None = None
-        self._begun: Event | None = None
         self._building: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "operation":
             self._run.output.note([header(event)])
-            self._begun = event
-            if self._phases is not None:
-                self._phases.feed(event)
         elif event.kind == "notice":
             self._flush(None)
             self._note("note", f"{event.subject}: {event.message}" if event.subject else event.message)
@@ -66,9 +62,7 @@ class PlainProgress:
         if self._phases is None:
             from bluegreen.cli.phases import Phases
 
-            self._phases = Phases()
-            if self._begun is not None:
-                self._phases.feed(self._begun)
+            self._phases = Phases(self._run.site_name)
         return self._phases
 
     def _flush(self, before: str | None) -> None:

@@ -41,6 +41,7 @@ class Run:
         self.name = program_name(argv0, env)
         self._argv0 = argv0
         self.command = ""
+        self.site_name = ""
         self.file: str | None = None
         self.project: str | None = None
         self.engine: str | None = None
@@ -90,7 +91,8 @@ class Run:
         from bluegreen.cli.target import resolve
 
         make = self._make_site or Site
-        return make(project or resolve(self), self.connect(), emit=self.emit, env=self.env)
+        self.site_name = project or resolve(self)
+        return make(self.site_name, self.connect(), emit=self.emit, env=self.env)
 
     @property
     def program(self) -> str:

@@ -29,7 +29,7 @@ class Tree:
         self._run = run
         self._head = ""
         self._notes: list[str] = []
-        self.phases = Phases()
+        self.phases = Phases(run.site_name)
         colour = run.output.coloured("err")
         console = Console(
             file=cast(TextIO, _Terminal(run)),

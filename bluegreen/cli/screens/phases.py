@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from bluegreen.cli.layout import WIDTH, count, duration, right, wrapped
-from bluegreen.cli.phases import Item, Phase
+from bluegreen.cli.phases import STOPPED, Item, Phase
 
 LABEL = 11
 _LABELS = {"topology": "proxy", "retire": "keep"}
@@ -33,7 +33,8 @@ def summary(phase: Phase, items: Sequence[Item], project: str) -> str:
     names = _Names(project)
     text = _SUMMARIES.get(phase.name, _plainly)(items, names)
     if failed := [i for i in items if i.failed]:
-        return ", ".join(filter(None, [text, *(f"{names.service(i.subject)} FAILED" for i in failed)]))
+        ends = [f"{names.service(i.subject)} {i.note if i.note == STOPPED else 'FAILED'}" for i in failed]
+        return ", ".join(filter(None, [text, *dict.fromkeys(ends)]))
     if not text and (running := [i for i in items if i.running]):
         return ", ".join(dict.fromkeys(names.service(i.subject) for i in running)) + " ..."
     return text

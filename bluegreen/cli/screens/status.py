@@ -46,7 +46,8 @@ def lines(page: Page, status: Status) -> list[str]:
     elif status.live is not None and status.candidate is None:
         page.field("STANDBY", "none" + (": a rollback recreates a kept release" if any_whole(status.kept) else ""))
     if status.candidate is not None:
-        page.line(f"STAGED   {_place(status.candidate)}", "without traffic")
+        label = "UNPROVEN" if _unfinished(status) else "STAGED"
+        page.line(f"{label:9}{_place(status.candidate)}", "without traffic")
         page.line(f"         {_running(status.candidate)}")
     page.commands("NEXT", _moves(status))
     if status.kept:
@@ -81,6 +82,8 @@ def short_time(at: str) -> str:
 
 def _moves(status: Status) -> list[str]:
     """Where traffic can go from here."""
+    if _unfinished(status):
+        return []  # what to do about that is said with the trouble
     if status.candidate is not None and status.live is not None:
         tag = status.candidate.tag
         return [f"bg switch {tag}    all traffic to {tag}", "bg preview    look at it first", "bg abort    remove it"]
@@ -90,6 +93,11 @@ def _moves(status: Status) -> list[str]:
     if status.standby.mark == "bad":
         return [f"bg switch {tag}    forward to {tag} again, if you are sure"]
     return [f"bg rollback    back to {tag}, in milliseconds"]
+
+
+def _unfinished(status: Status) -> bool:
+    """Whether what is in the idle slot is there because an operation did not end."""
+    return status.operation is not None and status.candidate is not None
 
 
 def _place(place: Place) -> str:

@@ -97,7 +97,7 @@ class Ticking:
 
 
 def test_the_phases_of_a_deploy() -> None:
-    folded = Phases(Ticking(), lambda: 1_769_342_587.412)
+    folded = Phases("tokenlab", Ticking(), lambda: 1_769_342_587.412)
     for event in DEPLOY:
         folded.feed(event)
     found = [line for p in folded.ordered() for line in phases.lines(p, p.items, folded.project)]
@@ -116,6 +116,7 @@ def test_the_header() -> None:
 def test_plain_lines_come_as_phases_end() -> None:
     out, err = io.StringIO(), io.StringIO()
     run = Run({}, out, err)
+    run.site_name = "tokenlab"
     progress = PlainProgress(run)
     for event in DEPLOY:
         progress(event)
@@ -153,7 +154,7 @@ def test_verbosely_each_step_has_its_line() -> None:
 
 
 def test_after_a_failure_what_is_done_is_putting_back() -> None:
-    folded = Phases(Ticking())
+    folded = Phases("tokenlab", Ticking())
     for event in (
         OPERATION,
         step("step", "probe", "backend", "health", None, "/health must answer 2 times in a row"),
@@ -166,6 +167,24 @@ def test_after_a_failure_what_is_done_is_putting_back() -> None:
     found = [phases.summary(p, p.items, "tokenlab") for p in folded.ordered()]
     assert found == [
         "backend FAILED",
+        "the candidate is removed, its output saved, former standby started: backend",
+    ]
+
+
+def test_after_an_interruption_what_ran_has_been_stopped() -> None:
+    folded = Phases("tokenlab", Ticking())
+    for event in (
+        OPERATION,
+        *pair("start", "tokenlab-green-backend-1", "start", 10),
+        step("step", "probe", "backend", "health", None, "/health must answer 2 times in a row"),
+        *pair("save-logs", "deploy-1", "restore", 10),
+        *pair("remove", "tokenlab-green-backend-1", "retire", 10),
+        *pair("start", "tokenlab-green-backend-1", "start", 10),
+    ):
+        folded.feed(event)
+    assert [phases.summary(p, p.items, "tokenlab") for p in folded.ordered()] == [
+        "backend 1/1",
+        "backend stopped",
         "the candidate is removed, its output saved, former standby started: backend",
     ]
 
