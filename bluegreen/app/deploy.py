@@ -100,7 +100,7 @@ def _look_in_public(site: Site) -> Look | None:
     """What a person on this machine gets now. Said, and never a reason to undo anything."""
 
     container = next((c for c in site.engine.containers(site.name) if c.name == proxy_container(site.name)), None)
-    url = public_url(container, site.engine.info().public)
+    url = public_url(container, site.engine.public)
     if url is None:
         return None
     found = site.look(url)

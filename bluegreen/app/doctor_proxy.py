@@ -45,7 +45,7 @@ class ProxyLook:
 def look(site: Site) -> ProxyLook:
     """The proxy as the engine and its own agent see it."""
     observed, problem = _picture(site)
-    return of_picture(observed, site.engine.info().public, problem)
+    return of_picture(observed, site.engine.public, problem)
 
 
 def of_picture(observed: Observed, public: str, problem: str | None) -> ProxyLook:
@@ -80,7 +80,7 @@ def findings(site: Site) -> Iterator[Finding]:
     if not observed.containers:
         yield Finding("project", "ok", f"nothing of {site.name} is on this engine yet")
         return
-    found = of_picture(observed, site.engine.info().public, problem)
+    found = of_picture(observed, site.engine.public, problem)
     yield _proxy(found)
     if found.state == "running":
         yield from _volume(found)

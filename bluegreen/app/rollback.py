@@ -129,8 +129,8 @@ def _move(
         raise
     except BluegreenError as error:
         raise _failed(site, session, epoch, operation, target, error) from error
-    end(session, epoch, name, "done")
-    return _result(site, session, observed, target, kind)
+    after = site.picture(end(session, epoch, name, "done"), list(observed.containers))
+    return _result(site, session, observed, after, target, kind)
 
 
 def _run(
@@ -211,8 +211,9 @@ def _failed(
     return error
 
 
-def _result(site: Site, session: ProxySession, before: Observed, target: Target, kind: str) -> MoveResult:
-    after = site.observe(session, networks=False)
+def _result(
+    site: Site, session: ProxySession, before: Observed, after: Observed, target: Target, kind: str
+) -> MoveResult:
     checks = target.release.smoke
     failures: list[str] = []
     if checks and kind == "rollback":
@@ -229,7 +230,7 @@ def _result(site: Site, session: ProxySession, before: Observed, target: Target,
         previous=before.live_release,
         since=after.proxy.routes.since if after.proxy.routes else "",
         flip_ms=None,
-        url=public_url(after.proxy_container, site.engine.info().public),
+        url=public_url(after.proxy_container, site.engine.public),
         smoke=(len(checks) - len(failures), len(checks)) if checks and kind == "rollback" else None,
         smoke_failures=tuple(failures),
         connections=open_connections,

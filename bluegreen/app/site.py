@@ -154,8 +154,8 @@ def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mappin
     session.run([{"op": "append", "epoch": epoch, "events": [event, *more]}])
 
 
-def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> None:
-    """Journal that it is over, with a snapshot that later commands start from."""
+def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> Mapping[str, Any]:
+    """Journal that it is over, with a snapshot that later commands start from; answers what was read for that."""
     answer = session.run([{"op": "read", "history": False}])[0]
     try:
         snapshot = fold(answer.get("events") or []).snapshot()
@@ -163,6 +163,7 @@ def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> None
         snapshot = None  # the journal is broken; the next command says so
     event = {"event": "end", "op": operation, "outcome": outcome, "snapshot": snapshot}
     session.run([{"op": "append", "epoch": epoch, "events": [event]}])
+    return answer
 
 
 def need_journal(observed: Observed) -> None:

@@ -66,7 +66,7 @@ class Status:
     troubles: tuple[Trouble, ...]
 
 
-def status(site: Site, public_host: str) -> Status:
+def status(site: Site) -> Status:
     """The truth about a project, from one look at the engine and one at the proxy.
 
     Raises `Refused` where nothing of the project is on the engine. A proxy that does not run is a finding.
@@ -87,7 +87,7 @@ def status(site: Site, public_host: str) -> Status:
             f"nothing of a project {site.name} is on this engine",
             next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
         )
-    return report(site.picture(answer, containers), public_host, trouble)
+    return report(site.picture(answer, containers), site.engine.public, trouble)
 
 
 def report(observed: Observed, public_host: str, trouble: Trouble | None = None) -> Status:

@@ -80,14 +80,6 @@ def _of_engine(run: Run) -> str:
     )
 
 
-def public_host(run: Run) -> str:
-    """Where people reach a port that the engine publishes: what `EngineInfo.public` says, without a request."""
-    from bluegreen.engine.connect import resolve as address_of
-
-    address = address_of(run.engine, run.env)
-    return "localhost" if address.local else address.host
-
-
 def projects(run: Run) -> list[str]:
     """Every project that has a container on the engine."""
     return sorted({c.project for c in run.connect().containers() if c.project})

@@ -40,6 +40,11 @@ class DockerEngine:
         self._api = api
         self._env = env
 
+    @property
+    def public(self) -> str:
+        address = self._api.address
+        return "localhost" if address.local else address.host
+
     def info(self) -> EngineInfo:
         found = self._api.get("/info", what="asking the engine about itself")
         address = self._api.address
@@ -53,7 +58,6 @@ class DockerEngine:
             storage=found.get("Driver") or "",
             local=address.local,
             host=str(address),
-            public="localhost" if address.local else address.host,
         )
 
     # -- observing -----------------------------------------------------------------------------------------

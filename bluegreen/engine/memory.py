@@ -63,6 +63,8 @@ def effect(method: Callable[Concatenate[MemoryEngine, P], R]) -> Callable[Concat
 class MemoryEngine:
     """A `bluegreen.engine.protocol.Engine`. Threads may share it."""
 
+    public = "localhost"
+
     def __init__(self) -> None:
         self._world = World()
         self.behaviours = self._world.behaviours
@@ -86,7 +88,6 @@ class MemoryEngine:
             "overlay2",
             True,
             "unix:///var/run/docker.sock",
-            "localhost",
         )
         self._handlers: list[tuple[Match, Handler]] = []
         self._lock = threading.RLock()

@@ -59,6 +59,10 @@ Progress = Callable[[str], None]
 
 
 class Engine(Protocol):
+    @property
+    def public(self) -> str:
+        """Where people reach a port it publishes: "localhost", or the engine's host. Asks nobody."""
+
     def info(self) -> EngineInfo: ...
 
     # -- observing -----------------------------------------------------------------------------------------

@@ -152,7 +152,6 @@ class EngineInfo:
     storage: str
     local: bool  # whether the engine's loopback is this machine's
     host: str  # the address in use, e.g. unix:///var/run/docker.sock
-    public: str  # where people reach a published port: "localhost" or the engine's host
 
 
 def _number(text: str) -> int:

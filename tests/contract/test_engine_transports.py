@@ -176,7 +176,7 @@ def test_over_ssh_requests_share_a_login(docker_engine: DockerEngine, tmp_path: 
         stream = engine.exec_stream(container, ["echo", "hello"])
         assert stream.receive(20) == b"hello"
         stream.close()
-        assert engine.info().public == "far.example"
+        assert engine.public == "far.example"
         assert not engine.info().local
     finally:
         engine.close()

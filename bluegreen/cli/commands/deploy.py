@@ -70,7 +70,7 @@ def command(
         if not screen.is_a_failed_deploy(error):
             raise
         return _failed(run, site, error, tag)
-    after = _look(run, site)
+    after = _look(site)
     return run.answer(result.outcome, screen.data(site.name, result, after), screen.lines(run.page(), result, after))
 
 
@@ -88,18 +88,18 @@ def _check(tag: str | None) -> None:
 def _failed(run: Run, site: Site, error: BluegreenError, tag: str | None) -> int:
     from bluegreen.cli.screens import deploy as screen
 
-    after = _look(run, site)
+    after = _look(site)
     if not error.problem.next:
         error.problem = replace(error.problem, next=screen.next_after_failure(tag))
     return run.fail(error, screen.failure_data(site.name, tag, after), screen.failure(run.page(), error, after))
 
 
-def _look(run: Run, site: Site) -> Status | None:
+def _look(site: Site) -> Status | None:
     """How things stand, verified; None where that can't be told."""
     from bluegreen.app.status import status
 
     try:
-        return status(site, target.public_host(run))
+        return status(site)
     except (BluegreenError, KeyboardInterrupt):
         return None
 

@@ -14,7 +14,6 @@ def command(run: Run) -> int:
     """What is live, what stands by, and everything that is not as it should be. Changes nothing."""
     from bluegreen.app.status import status
     from bluegreen.cli.screens.status import data, lines
-    from bluegreen.cli.target import public_host
 
-    found = status(run.site(), public_host(run))
+    found = status(run.site())
     return run.answer("trouble" if found.troubles else "fine", data(found), lines(run.page(), found))
