@@ -1,6 +1,6 @@
 """Generations, the link `current`, and the way back.
 
-    generations/000044/   nginx.conf  upstreams.conf  digest  routes.json  generation
+    generations/000044/   nginx.conf  upstreams.conf  slot.conf  digest  routes.json  generation
                           split/green -> ../../../markers/0-30   idle/green
                           back/  (the same of the way back, without a number), or back -> ../000043
     current -> generations/000044
@@ -146,6 +146,8 @@ class Store:
         root = "../" * (directory.count("/") + 2)
         self.files.mkdir(f"{directory}/split")
         for slot, (first, end) in shares(routes).items():
+            if first == end:  # nginx looks in vain, which is cheapest where not even the directory is there
+                continue
             self._ensure_markers(first, end)
             self.files.symlink(f"{directory}/split/{slot}", f"{root}markers/{first}-{end}")
         self.files.mkdir(f"{directory}/idle")

@@ -29,7 +29,7 @@ Fetch = Callable[[str, int, str, str, Mapping[str, str]], tuple[int, Mapping[str
 ConnectionRefusedError where nothing listens, TimeoutError where nothing answers."""
 
 TOKEN = "memory-token"  # noqa: S105 - guards nothing
-BOOTSTRAP = {"generation": "0\n", "digest": "bootstrap-none\n", "nginx.conf": "", "upstreams.conf": ""}
+BOOTSTRAP = {"generation": "0\n", "digest": "bootstrap-none\n", "nginx.conf": "", "upstreams.conf": "", "slot.conf": ""}
 
 
 class MemoryClock(Clock):
@@ -101,7 +101,7 @@ class MemoryNginx(Nginx):
         """A request to the public listener from a visitor of this bucket: (slot, status, body)."""
         if not self.running:
             raise ConnectionRefusedError("the proxy is not running")
-        slot = self._slot(f"split/{{}}/{bucket}") or self._default()
+        slot = self._slot_of(bucket)
         if slot is None:
             return None, 503, b"No release of this project is live yet.\n"
         answer = self._to_slot(slot, "GET", path, {"Host": host})
@@ -111,7 +111,7 @@ class MemoryNginx(Nginx):
         """The same to the preview listener."""
         if token != TOKEN:
             return None, 403, b""
-        slot = self._slot("idle/{}")
+        slot = self._marked("idle/{}")
         if slot is None:
             return None, 503, b""
         answer = self._to_slot(slot, "GET", path, {"Host": host})
@@ -160,12 +160,16 @@ class MemoryNginx(Nginx):
             decode(Routes, loads(routes.read_text())) if routes.is_file() else None,
         )
 
-    def _default(self) -> Slot | None:
+    def _slot_of(self, bucket: int) -> Slot | None:
+        """As the compiled configuration looks: for the other slot's marker, or for both before anything was live."""
         routes = self._compiled[1]
-        return routes.live if routes else None
+        default = routes.live if routes else None
+        if default is None:
+            return self._marked(f"split/{{}}/{bucket}")
+        return default.other if (self.root / f"current/split/{default.other}/{bucket}").is_file() else default
 
-    def _slot(self, marker: str) -> Slot | None:
-        """As nginx looks: green first, then blue, and the last that has a marker counts."""
+    def _marked(self, marker: str) -> Slot | None:
+        """Green first, then blue, and the last that has a marker counts."""
         found = None
         for slot in (Slot.GREEN, Slot.BLUE):
             if (self.root / "current" / marker.format(slot)).is_file():

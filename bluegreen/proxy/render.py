@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_WORKERS = 8
+TEMPLATES = ("nginx.conf", "slot.conf", "upstreams.conf")
 
 
 def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict[str, str]:
@@ -53,17 +54,17 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
     }
     _check_upstreams(routes)
     live = routes.live_release
-    default = routes.live or ""
+    default = {"default": routes.live or "", "other": routes.live.other if routes.live else ""}
     salt = _whole("release number", live.number if live else 0, 0, 1 << 40)
-    topology = _digest(_texts({**values, "default": "", "salt": "", "digest": ""}))
-    digest = f"{topology}-{default or 'none'}{salt or ''}"
-    files = _texts({**values, "default": default, "salt": salt, "digest": digest})
+    topology = _digest(_texts({**values, "default": "", "other": "", "salt": "", "digest": ""}))
+    digest = f"{topology}-{routes.live or 'none'}{salt or ''}"
+    files = _texts({**values, **default, "salt": salt, "digest": digest})
     log_limit = _whole("log_limit", settings.log_limit, 1 << 16, 1 << 50)
     return {**files, "digest": f"{digest}\n", "log_limit": f"{log_limit}\n"}
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _environment().get_template(f"{name}.j2").render(values) for name in ("nginx.conf", "upstreams.conf")}
+    return {name: _environment().get_template(f"{name}.j2").render(values) for name in TEMPLATES}
 
 
 def _digest(texts: Mapping[str, str]) -> str:

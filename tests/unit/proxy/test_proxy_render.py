@@ -57,7 +57,7 @@ def structure(text: str) -> list[Any]:
 
 def structures(routes: Routes, settings: ProxySettings = SETTINGS) -> list[Any]:
     files = render(routes, settings, 2)
-    return [structure(files["nginx.conf"]), structure(files["upstreams.conf"])]
+    return [structure(text) for name, text in files.items() if name.endswith(".conf")]
 
 
 # -- what it says -------------------------------------------------------------------------------------------------
@@ -80,9 +80,9 @@ def test_a_share_changes_nothing_that_is_compiled() -> None:
     assert render(both(Slot.BLUE, 30), SETTINGS, 2) == render(both(Slot.BLUE), SETTINGS, 2)
 
 
-def test_a_flip_changes_the_upstreams_file_alone() -> None:
+def test_a_flip_changes_only_what_says_what_is_live() -> None:
     one, other = render(both(Slot.BLUE), SETTINGS, 2), render(both(Slot.GREEN), SETTINGS, 2)
-    assert {name for name in one if one[name] != other[name]} == {"upstreams.conf", "digest"}
+    assert {name for name in one if one[name] != other[name]} == {"upstreams.conf", "slot.conf", "digest"}
 
 
 @pytest.mark.parametrize(

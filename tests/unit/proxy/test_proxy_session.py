@@ -83,7 +83,7 @@ def test_refusals_are_the_errors_they_are() -> None:
         ({"code": "stale", "message": "generation 4 is current"}, Stale, "generation 4"),
         ({"code": "held", "lease": lease}, Held, "deploy-1 by ann@laptop, until 2026"),
         ({"code": "journal-missing", "message": "the journal is gone"}, JournalLost, "gone"),
-        ({"code": "no-back", "message": "there is none"}, ProxyFailed, "activate: there is none"),
+        ({"code": "invalid", "message": "no such thing"}, ProxyFailed, "activate: no such thing"),
         ({"code": "unknown", "protocol": 0}, ProxyFailed, "older than this tool"),
         ({"code": "unknown", "protocol": 7}, ProxyFailed, "newer than this tool"),
     ):
