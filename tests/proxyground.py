@@ -34,6 +34,7 @@ class RealProxy:
         self.engine = engine
         self.project = project
         self.settings = settings
+        self._sessions: list[ProxySession] = []
         self.addresses: dict[Slot, str] = {}
         """Each slot's toy, ``ip:port``."""
 
@@ -42,7 +43,9 @@ class RealProxy:
         return proxy_container(self.project)
 
     def session(self) -> ProxySession:
-        return ProxySession(self.engine.exec_stream(self.container, AGENT))
+        """A session; `down` closes what a test that failed left open."""
+        self._sessions.append(ProxySession(self.engine.exec_stream(self.container, AGENT)))
+        return self._sessions[-1]
 
     def holding(self, operation: str) -> ProxySession:
         session = self.session()
@@ -114,6 +117,8 @@ class RealProxy:
         session.close()
 
     def down(self) -> None:
+        for session in self._sessions:
+            session.close()
         for container in self.engine.containers(self.project):
             self.engine.remove(container.name)
         for slot in Slot:

@@ -42,7 +42,7 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         "read_timeout": _milliseconds("read_timeout", settings.read_timeout),
         "send_timeout": _milliseconds("send_timeout", settings.send_timeout),
         "gzip": bool(settings.gzip),
-        "port": listen_port(settings.listen)[1],
+        "port": listen_port(settings.listen)[1] or '""',  # 0: the engine chooses, and nobody knows yet
         "trusted": [_network(network) for network in settings.trusted_proxies],
         "servers": hosts.servers,
         "differing": hosts.differing,

@@ -61,14 +61,15 @@ class ProxySession:
                 return []
             self._number += 1
             request = json.dumps({"id": self._number, "do": list(ops)}, separators=(",", ":"))
+            results = None
             try:
                 self._stream.send(request.encode() + b"\n")
-                line = self._stream.receive(ANSWER_SECONDS + sum(map(_waiting, ops)))
+                while results is None:
+                    line = self._stream.receive(ANSWER_SECONDS + sum(map(_waiting, ops)))
+                    results = self._results(line)
             except EngineFailed as error:
                 raise self._fail(str(error)) from error
-            if not line:
-                raise self._fail(self._stream.errors().strip()[-1000:] or "it ended without an answer")
-            return self._results(line)
+            return results
 
     def start_renewing(self, operation: str, seconds: float) -> None:
         """Extend the lease in the background until `stop_renewing`, well before its ``seconds`` are over."""
@@ -107,12 +108,17 @@ class ProxySession:
             except BluegreenError:
                 return
 
-    def _results(self, line: bytes) -> list[dict[str, Any]]:
+    def _results(self, line: bytes) -> list[dict[str, Any]] | None:
+        """None for the answer to an earlier request, whose asker was interrupted while waiting for it."""
+        if not line:
+            raise self._fail(self._stream.errors().strip()[-1000:] or "it ended without an answer")
         try:
             answer = json.loads(line)
             results = list(answer["results"])
         except (ValueError, KeyError, TypeError) as error:
             raise self._fail(f"it answered {line[:200]!r}") from error
+        if isinstance(answer.get("id"), int) and answer["id"] < self._number:
+            return None
         if answer.get("id") != self._number:
             raise self._fail(f"it answered {answer.get('id')} to {self._number}: {results}")
         return results
@@ -176,6 +182,7 @@ def _waiting(op: Mapping[str, Any]) -> float:
     if kind in ("settle", "drain"):
         return float(op.get("seconds") or 0)
     if kind == "probe":
-        slowest = max((float(r.get("timeout") or 5.0) for r in op.get("requests") or ()), default=0.0)
-        return slowest * 2 + 5.0
+        limits = [float(r.get("timeout") or 5.0) for r in op.get("requests") or ()]
+        # All at once; what is asked again to find out more is asked one by one.
+        return max(limits, default=0.0) + (sum(limits) + 2.0 * len(limits) if op.get("diagnose") else 0.0)
     return 0.0

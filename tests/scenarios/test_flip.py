@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bluegreen.model.errors import BluegreenError
 from bluegreen.model.names import Slot
 from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Routes
@@ -139,6 +140,52 @@ def test_a_killed_proxy_comes_back_with_what_was_live(proxy: RealProxy) -> None:
     session.close()
     proxy.run("sh", "-c", "kill -9 -1")
     eventually(lambda: _answers(proxy, b"green"), what="the proxy serves again")
+
+
+def test_a_killed_agent_holds_nothing_up(proxy: RealProxy) -> None:
+    first = proxy.session()
+    first.run([{"op": "acquire", "operation": "deploy-1", "holder": "ann", "seconds": 60}])
+    pid = first.hello()["pid"]
+    proxy.run("sh", "-c", f"kill -9 {pid}")
+    second = proxy.session()
+    second.run([{"op": "acquire", "operation": "deploy-2", "holder": "bob", "seconds": 60, "wait": 5}])
+    with pytest.raises(BluegreenError):
+        first.run([{"op": "hello"}])
+    first.close()
+    second.close()
+
+
+def test_with_its_link_lost_the_newest_generation_is_served(proxy: RealProxy) -> None:
+    session, number = begin(proxy, "link-lost")
+    session.run([way_back(number)])
+    session.close()
+    proxy.run("sh", "-c", "rm /bg/current")
+    proxy.engine.stop(proxy.container, 1)
+    proxy.engine.start(proxy.container)
+    eventually(lambda: _answers(proxy, b"green"), what="the proxy serves again")
+
+
+def test_a_connection_kept_alive_over_a_new_topology_never_meets_a_slot_it_does_not_know(proxy: RealProxy) -> None:
+    session, number = begin(proxy, "kept-alive")
+    blue = replace(routes(proxy, Slot.BLUE), stacks={Slot.BLUE: stack(1, proxy.addresses[Slot.BLUE])})
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    number = session.run([topology(blue, number), {"op": "settle", "gate": 3, "seconds": 15}])[0]["generation"]
+    with proxy.connect() as connection:
+        connection.sendall(ask)
+        assert b"blue" in connection.recv(65536)
+        number = session.run([topology(routes(proxy, Slot.BLUE), number)])[0]["generation"]
+        # The worker that has this connection knows no green; it is waited for.
+        waited = session.run([{"op": "settle", "gate": 2, "seconds": 10}])[0]["waited"]
+        assert waited > 3
+        session.run([flip(routes(proxy, Slot.GREEN), number, back=None)])
+        try:
+            connection.sendall(ask)
+            answer = connection.recv(65536)
+        except OSError:
+            answer = b""
+        assert answer == b""  # closed, long after its last request, as any server may
+    assert _answers(proxy, b"green")
+    session.close()
 
 
 def _answers(proxy: RealProxy, colour: bytes) -> bool:
