@@ -27,6 +27,7 @@ def main() -> None:
         session=f"{os.getpid()}:{started(os.getpid())}",
         wait=_wait,
         alive=_alive,
+        called=_called,
         version=_version(),
     )
     try:
@@ -82,6 +83,13 @@ def _wait(seconds: float) -> None:
     for _, what in poll.poll(max(1, int(seconds * 1000))):
         if what & HUNG_UP:
             raise EndOfSession
+
+
+def _called() -> bool:
+    """Whether there is something to read that isn't the end."""
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    return any(what & select.POLLIN and not what & HUNG_UP for _, what in poll.poll(0))
 
 
 def _alive(session: str) -> bool:

@@ -31,7 +31,8 @@ class Agent:
     """One session: what it holds, and what it does when asked.
 
     ``wait`` pauses an operation and raises `EndOfSession` when the other side is gone. ``alive`` says whether the
-    agent of another session still runs. ``on`` is told of each operation, before and after it.
+    agent of another session still runs. ``called`` says whether the next request is there already: whoever sent it
+    does not wait for this one's answer any more. ``on`` is told of each operation, before and after it.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Agent:
         session: str,
         wait: Callable[[float], None] | None = None,
         alive: Callable[[str], bool] = lambda _session: True,
+        called: Callable[[], bool] = lambda: False,
         version: str = "",
         on: Callable[[str], None] | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class Agent:
         self.session = session
         self.version = version
         self.urgent = False  # a rollback, which goes on where others stop
+        self.called = called
         self._wait = wait or clock.pause
         self._on = on
         self._renew_at = 0.0
@@ -323,6 +326,8 @@ def _drain(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
         waited = agent.clock.monotonic() - start
         if empty == 2 or (left and waited >= seconds):
             return {"left": left, "waited": round(waited, 3)}
+        if agent.called():
+            raise Refusal("interrupted", "nobody waits for this any more", left=left)
         agent.wait(0.05)
 
 

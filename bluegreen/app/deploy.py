@@ -112,18 +112,18 @@ def _look_in_public(site: Site) -> Look | None:
 def run(site: Site, session: ProxySession, epoch: int, observed: Observed, deployment: Deployment, plan: Plan) -> None:
     """Begin, execute, end; on failure put things back as far as they must be."""
     operation = _operation(site, observed, deployment)
-    begin(session, epoch, operation, _released(deployment, operation))
     executor = site.executor(
         session, epoch, render=rendering(site), preview=smoke_preview(site, session, deployment.release)
     )
     try:
+        begin(session, epoch, operation, _released(deployment, operation))
         executor.run(plan)
+        end(session, epoch, operation.id, "done")
     except Overtaken:
         raise
     except (BluegreenError, KeyboardInterrupt) as error:
         _fail(site, session, epoch, operation, deployment, error, executor)
         raise
-    end(session, epoch, operation.id, "done")
 
 
 def continue_without_file(

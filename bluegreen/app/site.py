@@ -8,7 +8,7 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from bluegreen.engine.protocol import Engine
 from bluegreen.execution.executor import Checkpoint, Executor, _no_checkpoint
 from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import EngineConflict, JournalLost, ProxyFailed, Refused
+from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused
 from bluegreen.model.events import Event, Sink, nowhere
 from bluegreen.model.history import History, Operation, fold
 from bluegreen.model.names import proxy_container
@@ -131,7 +131,8 @@ def lease(site: Site, session: ProxySession, operation: str, *, seize: bool = Fa
         yield int(answer["epoch"])
     finally:
         session.stop_renewing()
-        session.send([{"op": "release", "operation": operation}])
+        with suppress(ProxyFailed):  # the agent releases it with the session's end, and why it ended is told already
+            session.send([{"op": "release", "operation": operation}])
 
 
 def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mapping[str, Any]) -> None:
@@ -179,10 +180,20 @@ def need_journal(observed: Observed) -> None:
 
 
 def need_ended(observed: Observed, *, but: Callable[[Operation], bool] | None = None) -> None:
-    """Raises `Refused` while an operation is unfinished, unless ``but`` says it is the one to go on with."""
-    unfinished = observed.history.unfinished
+    """Raises `Refused` while an operation is unfinished, unless ``but`` says it is the one to go on with.
+
+    Raises `Held` where somebody is still at it.
+    """
+    unfinished, lease = observed.history.unfinished, observed.proxy.lease
     if unfinished is None or (but is not None and but(unfinished)):
         return
+    if lease is not None and lease.get("operation") == unfinished.id:
+        raise Held(
+            "operation.held",
+            f"another operation is under way: {unfinished} by {lease.get('holder')} (begun {unfinished.at}, "
+            f"now at: {unfinished.last_step or 'its beginning'})",
+            next=("bg status", "bg rollback    never waits"),
+        )
     raise Refused(
         "operation.unfinished",
         f"an operation was interrupted: {unfinished} (begun {unfinished.at} by {unfinished.by}, "

@@ -1,6 +1,7 @@
-"""Runs the program and sends it a signal at its n-th checkpoint: ``python -m tests.scenarios.halt SIGKILL 7 ...``.
+"""Runs the program and has it send itself a signal: ``python -m tests.scenarios.halt SIGKILL WHERE deploy v1``.
 
-A checkpoint stands before and after every effect of every step; see `bluegreen.execution.executor`.
+WHERE is a checkpoint: ``7`` is the eighth, ``before start`` the first before a step that starts a container. One
+stands before and after every effect; see `bluegreen.execution.executor`.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ from bluegreen.planning.steps import Step
 
 
 class Halt:
-    def __init__(self, number: signal.Signals, at: int) -> None:
+    def __init__(self, number: signal.Signals, where: str) -> None:
         self._number = number
-        self._left = at
+        self._where = where
+        self._passed = 0
         self._turn = threading.Lock()  # steps may run side by side
 
     def __call__(self, when: Literal["before", "after"], step: Step) -> None:
         with self._turn:
-            self._left -= 1
-            if self._left == -1:
+            if self._where in (str(self._passed), f"{when} {step.verb}"):
+                self._where = ""
                 sys.stderr.write(f"halt: {self._number.name} {when} {step.verb} {step.subject}\n")
                 sys.stderr.flush()
                 os.kill(os.getpid(), self._number)
+            self._passed += 1
 
 
 def main() -> int:
-    number, at, *arguments = sys.argv[1:]
-    halt = Halt(signal.Signals[number], int(at))
+    number, where, *arguments = sys.argv[1:]
+    halt = Halt(signal.Signals[number], where)
     site.Site = functools.partial(site.Site, checkpoint=halt)  # type: ignore[assignment,misc]  # the seam for tests
     sys.argv = ["bluegreen", *arguments]
     return run(arguments)

@@ -112,7 +112,8 @@ class Answer:
         return self
 
     def __str__(self) -> str:
-        return f"{' '.join(self.words)} -> {self.code}\n{self.out}\n{self.err}"
+        last = "\n".join(self.out.splitlines()[-8:])
+        return f"{' '.join(self.words)} -> {self.code}\n{last}\n{self.err}"
 
 
 class Running:
@@ -226,11 +227,9 @@ class Stack:
         )
         return Running(("bg", *words), process)
 
-    def halting(
-        self, number: signal.Signals, checkpoint: int, *words: str, env: Mapping[str, str] | None = None
-    ) -> Running:
-        """Begin a command that sends itself a signal at its n-th checkpoint, counted from 0."""
-        program = (sys.executable, "-m", "tests.scenarios.halt", number.name, str(checkpoint))
+    def halting(self, number: signal.Signals, where: str, *words: str, env: Mapping[str, str] | None = None) -> Running:
+        """Begin a command that sends itself a signal at a checkpoint, as `tests.scenarios.halt` says."""
+        program = (sys.executable, "-m", "tests.scenarios.halt", number.name, where)
         return self.begin("--json", *words, env={"PYTHONPATH": str(ROOT), **(env or {})}, program=program)
 
     def deploy(self, tag: str, *words: str, **env: str) -> Answer:
@@ -264,6 +263,11 @@ class Stack:
         """The engine's own answer for ``PROJECT-name``."""
         found: dict[str, Any] = self.engine.api.inspect_container(f"{self.name}-{name}")
         return found
+
+    def run_in(self, name: str, *command: str) -> str:
+        """Run a command inside ``PROJECT-name``."""
+        made = self.engine.api.exec_create(f"{self.name}-{name}", list(command))
+        return bytes(self.engine.api.exec_start(str(made["Id"]))).decode()
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Every container whose name begins with the project's, without that, and what the engine lists of it."""

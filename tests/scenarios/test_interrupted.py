@@ -1,0 +1,235 @@
+"""Ctrl-C, a second deploy, a rollback in the middle of a deploy, and SIGKILL anywhere.
+
+Where a signal strikes is a sample that changes from run to run; its seed is part of every failure's message, and
+BG_SEED repeats it. The whole matrix runs in memory, in tests/unit/app.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import secrets
+import signal
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bluegreen.model.errors import Exit
+from tests.scenarios.conftest import MakeStack
+from tests.scenarios.stack import Answer, Service, Stack, web, worker
+
+pytestmark = pytest.mark.engine
+
+SEED = int(os.environ.get("BG_SEED") or secrets.randbelow(1_000_000))
+NUMBERS = itertools.count(1)
+STOP, CONTINUE = signal.SIGSTOP, signal.SIGCONT
+
+
+@pytest.fixture(scope="module")
+def deployed(make_stack: MakeStack) -> Stack:
+    stack = make_stack()
+    stack.write(shop_services(stack), keep=2)
+    for _ in range(2):
+        stack.deploy(_next()).succeeded()
+    return stack
+
+
+def shop_services(stack: Stack) -> dict[str, Service]:
+    return {"web": web(stack.image), "worker": worker(stack.image)}
+
+
+@pytest.fixture
+def shop(deployed: Stack) -> Iterator[Stack]:
+    """A project with a live release and a good one standing by, each with a worker; a test must leave it clean."""
+    if deployed.status()["operation"] is not None:
+        deployed.bg("abort").succeeded()  # another test's failure is not this one's
+    deployed.deploy(_next()).succeeded()
+    yield deployed
+    deployed.is_clean()
+
+
+# -- Ctrl-C ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("sample", range(3))
+def test_ctrl_c_anywhere_in_a_deploy_leaves_traffic_alone_and_the_former_standby_warm(shop: Stack, sample: int) -> None:
+    chance = random.Random(f"ctrl-c {SEED} {sample}")  # noqa: S311 - a sample, no secret
+    before = shop.status()
+    nth = chance.randrange(1, 40)
+    with _told(f"Ctrl-C after event {nth}"):
+        tag = _next()
+        running = shop.begin("--events", "deploy", tag)
+        events = list(itertools.islice(running.events(), nth))
+        running.send(signal.SIGINT)
+        answer = running.end()
+        last = f"{events[-1]['kind']} {events[-1]['name']}" if events else "nothing"
+        assert answer.code in (Exit.INTERRUPTED, Exit.INCOMPLETE, Exit.DONE), f"after {last}: {answer}"
+        after = shop.status()
+        assert after["lease"] is None, f"after {last}: {after}"
+        if answer.code == Exit.INTERRUPTED:
+            assert after["live"]["release"] == before["live"]["release"], f"after {last}: {after}"
+            assert after["standby"]["release"] == before["standby"]["release"], f"after {last}: {after}"
+            assert after["operation"] is None, f"after {last}: {after}"
+        else:
+            assert after["live"]["tag"] == tag, f"after {last}: {after}"
+        if answer.code == Exit.INCOMPLETE:
+            shop.bg("resume").succeeded()
+        shop.is_clean()
+
+
+def test_ctrl_c_while_connections_drain_does_not_wait_for_them_and_cuts_none(shop: Stack) -> None:
+    # The standby to be is live while somebody asks for something slow.
+    shop.write(shop_services(shop), keep=2, drain="300s")
+    tag = _next()
+    with httpx.stream("GET", f"{shop.url}/stream?parts=2", timeout=60, trust_env=False) as stream:
+        lines = stream.iter_lines()
+        served = next(lines).split()[0]
+        shop.deploy(_next()).succeeded()  # its slot is the standby's now
+        running = shop.begin("--events", "deploy", tag)
+        running.until("step", "drain")
+        running.send(signal.SIGINT)
+        running.end().failed(Exit.INTERRUPTED, "deploy.interrupted")
+        status = shop.status()
+        assert status["standby"]["tag"] == served
+        assert status["standby"]["connections"] >= 1
+        shop.run_in(f"{status['standby']['slot']}-web-1", "touch", "/tmp/go1")  # noqa: S108 - inside a container
+        assert next(lines) == f"{served} 1"
+    shop.write(shop_services(shop), keep=2)
+
+
+def test_ctrl_c_while_a_release_is_proven_is_said_and_why_tells_it(shop: Stack) -> None:
+    tag = _next()
+    with shop.untouched():
+        running = shop.begin("--events", "deploy", tag, env={"BEFORE": "100"})
+        running.until("step", "probe")
+        running.send(signal.SIGINT)
+        answer = running.end().failed(Exit.INTERRUPTED, "deploy.interrupted", "interrupted")
+        assert answer.data["live"]["tag"] == shop.serving
+        assert answer.data["standby"] is not None
+    assert "interrupted" in shop.bg("why", tag).succeeded().data["why"]["message"]
+
+
+# -- two at once -------------------------------------------------------------------------------------------
+def test_of_two_deploys_at_once_the_second_is_told_who_is_at_it_and_the_first_is_not_disturbed(shop: Stack) -> None:
+    first, second = _next(), _next()
+    running = shop.halting(STOP, "before start", "deploy", first)
+    running.until_stopped()
+    try:
+        with shop.unchanged():
+            answer = shop.deploy(second)
+            shop.deploy(first).failed(Exit.HELD, "operation.held")
+        holder = shop.status()["lease"]["holder"]
+        answer.failed(Exit.HELD, "operation.held", "deploy", holder, "status")
+        assert "is under way" in shop.text("status").out
+    finally:
+        running.send(CONTINUE)
+    running.end().succeeded()
+    assert shop.serving == first
+
+
+@pytest.mark.parametrize("phase", ["drop-back", "keep", "create", "start", "probe", "switch", "stop"])
+def test_a_rollback_in_the_middle_of_a_deploy_wins(shop: Stack, phase: str) -> None:
+    before = shop.status()
+    tag = _next()
+    deploying = shop.halting(STOP, f"before {phase}", "deploy", tag)
+    deploying.until_stopped()
+    try:
+        rolling = shop.begin("--events", "rollback")
+        rolling.until("step-done", "switch")
+        target = shop.serving
+    finally:
+        deploying.send(CONTINUE)
+    moved = rolling.end().succeeded().data
+    live_then = tag if phase == "stop" else before["live"]["tag"]
+    assert (moved["tag"], moved["previous"]["tag"]) == (target, live_then)
+    answer = deploying.end().failed(Exit.HELD, "operation.overtaken", "another operation took over", "status")
+    assert answer.document["outcome"] == "overtaken"
+    assert shop.serving == target
+    if shop.status()["operation"] is not None:
+        shop.bg("abort").succeeded()
+        assert shop.serving == target
+
+
+# -- SIGKILL -----------------------------------------------------------------------------------------------
+COMMANDS = ("deploy", "failing deploy", "stage", "rollback", "cold rollback")
+WAYS_ON = ("resume", "abort", "again", "rollback")
+
+
+@pytest.mark.parametrize("way", WAYS_ON)
+@pytest.mark.parametrize("sample", range(2))
+def test_killed_anywhere_what_serves_is_coherent_and_every_way_on_ends_clean(
+    shop: Stack, way: str, sample: int
+) -> None:
+    chance = random.Random(f"kill {SEED} {way} {sample}")  # noqa: S311 - a sample, no secret
+    words, env = _command(shop, chance.choice(COMMANDS))
+    steps = len(shop.bg(*words, "--dry-run", env=env).succeeded().data["plan"])
+    checkpoint = chance.randrange(2 * steps)
+    with _told(f"{' '.join(words)} killed at checkpoint {checkpoint} of {2 * steps}, then {way}"):
+        before = shop.serving
+        killed = shop.halting(signal.SIGKILL, str(checkpoint), *words, env=env).end()
+        with _told(killed.err.strip()):
+            if "halt: SIGKILL" in killed.err:
+                assert killed.code == -signal.SIGKILL, killed
+            _is_coherent(shop)
+            _go_on(shop, way, words, env)
+            status = shop.is_clean()
+            assert status["live"]["tag"] in {before, words[-1], *_known(shop)}, status
+
+
+def _command(shop: Stack, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    if name == "rollback":
+        return ("rollback",), {}
+    if name == "cold rollback":
+        kept = [k for k in shop.status()["kept"] if k["whole"] and k["mark"] != "bad"]
+        return (("rollback", "--to", kept[0]["tag"]) if kept else ("rollback",)), {}
+    if name == "stage":
+        return ("deploy", "--stage", _next()), {}
+    return ("deploy", _next()), {"STATUS": "500", "DEADLINE": "1s"} if name == "failing deploy" else {}
+
+
+def _is_coherent(shop: Stack) -> None:
+    """One whole release answers, status says which, and no worker runs twice."""
+    status = shop.status()
+    assert status["live"]["tag"] == shop.serving, status
+    assert status["live"]["running"] == status["live"]["wanted"], status
+    assert status["lease"] is None, status
+    assert len({n.partition("-")[0] for n in shop.running(service="worker")}) <= 1, status
+
+
+def _go_on(shop: Stack, way: str, words: tuple[str, ...], env: dict[str, str]) -> None:
+    """A way on may be refused, with a word on what to do; what is unfinished then can be ended."""
+    serving = shop.serving
+    answer = shop.bg(*(words if way == "again" else (way,)), env=env)
+    if answer.code == Exit.REFUSED:
+        assert answer.errors[0]["next"], answer
+        assert shop.serving == serving, answer
+    elif env:
+        assert answer.code in (Exit.DONE, Exit.FAILED), answer
+    else:
+        answer.succeeded()
+    if shop.status()["operation"] is not None:
+        shop.bg("abort").succeeded()
+
+
+# -- helpers -----------------------------------------------------------------------------------------------
+class _told:  # noqa: N801 - reads as what it does
+    """Says with every failure how to have it again."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            error.add_note(f"BG_SEED={SEED}: {self._what}")
+
+
+def _known(shop: Stack) -> set[str]:
+    answer: Answer = shop.bg("history").succeeded()
+    return {r["tag"] for r in answer.data["releases"]}
+
+
+def _next() -> str:
+    return f"v{next(NUMBERS)}"
