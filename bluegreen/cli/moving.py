@@ -23,14 +23,15 @@ class Moving:
         self._kind = kind
         self._progress = PlainProgress(run)
         self._tag = ""
+        self._cold = False
         self.timings: dict[str, float] = {}
         run.watch(self)
 
     def __call__(self, event: Event) -> None:
         if event.kind == "operation":
             self._tag = event.subject
-        if event.kind == "step-done" and event.name == "probe" and "verified" not in self.timings:
-            self.timings["probe"] = self.timings.get("probe", 0.0) + (event.ms or 0.0)
+        if event.kind == "step-done" and "verified" not in self.timings:
+            self._before_the_flip(event)
         if event.kind == "step-done" and event.name == "switch":
             self._verified(event)
         if self._run.output.form == "text" and self._said(event):
@@ -49,14 +50,21 @@ class Moving:
         lines = screen.lines(run.page(), result, flipped="verified" in self.timings)
         return run.answer(result.outcome, data, lines, exit=code)
 
+    def _before_the_flip(self, event: Event) -> None:
+        if event.name == "probe" and event.data.get("phase") == "switch":
+            self.timings["probe"] = event.ms or 0.0
+        elif event.name != "switch":
+            self._cold = True  # the lines of its phases say where the time went
+
     def _verified(self, event: Event) -> None:
         """The proxy itself answers from the new generation: say so now, whatever comes after."""
+        self._progress.close()
         self.timings["switch"] = event.ms or 0.0
         self.timings["verified"] = milliseconds_since_start()
         if self._run.output.form == "text":
             now = time.time()
             page = self._run.page()
-            screen.headline(page, self._kind, self._tag or _tag_of(event), now, self.timings)
+            screen.headline(page, self._kind, self._tag or _tag_of(event), now, self.timings, whole=not self._cold)
             self._run.output.result(page.lines)
 
     def _said(self, event: Event) -> bool:

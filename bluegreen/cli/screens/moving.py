@@ -37,10 +37,13 @@ def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict
     }
 
 
-def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, float]) -> None:
+def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, float], *, whole: bool) -> None:
+    """The line that counts. ``whole`` says that the probe and the switch were all there was to do."""
     total = timings["verified"]
     at = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
     page.line(f"{_HEADS[kind]} in {duration(total)}   new requests answered by {tag} since {at}")
+    if not whole:
+        return
     parts = {name: timings[name] for name in ("probe", "switch") if name in timings}
     before = total - sum(parts.values())
     shown = "  ".join(f"{name} {ms:.0f}" for name, ms in parts.items())
