@@ -32,7 +32,7 @@ def settle(draft: Draft, declared: Declared, drafts: Mapping[str, Draft]) -> Ser
         host["PortBindings"] = bindings
     if host:
         body["HostConfig"] = dict(sorted(host.items()))
-    networks = _networks(draft, declared)
+    networks = _networks(draft, declared, drafts)
     if draft.kind is None or draft.extension is None:
         return None
     restart = draft.restart or ("no" if draft.kind is Kind.JOB else "unless-stopped")
@@ -234,7 +234,9 @@ def _duplicate_files(draft: Draft) -> None:
             node.error("file-twice", f"{path} is there already, from {first.where}")
 
 
-def _networks(draft: Draft, declared: Declared) -> tuple[NetworkUse, ...]:
+def _networks(draft: Draft, declared: Declared, drafts: Mapping[str, Draft]) -> tuple[NetworkUse, ...]:
+    if not draft.networks and draft.kind is not Kind.SHARED and not _default_wanted(declared, drafts):
+        return ()
     own = (draft.name,) if draft.kind is Kind.SHARED else ()
     uses: dict[str, NetworkUse] = {}
     for key, aliases, node in draft.networks or [_default(draft)]:
@@ -245,6 +247,17 @@ def _networks(draft: Draft, declared: Declared) -> tuple[NetworkUse, ...]:
         name = declared.networks[key].name
         uses[name] = NetworkUse(name, tuple(dict.fromkeys((*own, *aliases))))
     return tuple(use for _, use in sorted(uses.items()))
+
+
+def _default_wanted(declared: Declared, drafts: Mapping[str, Draft]) -> bool:
+    """Whether the default network leads slot services to anyone whom they don't reach in their slot's own.
+
+    Each network that a container joins costs its start and its stop a tenth of a second.
+    """
+    return ("networks", "default") in declared.places or any(
+        draft.kind is Kind.SHARED and (not draft.networks or any(key == "default" for key, _, _ in draft.networks))
+        for draft in drafts.values()
+    )
 
 
 def _default(draft: Draft) -> tuple[str, tuple[str, ...], Node]:

@@ -276,10 +276,17 @@ def test_declared_volumes_and_networks_keep_composes_names(tmp_path: Path) -> No
     )
 
 
-def test_without_networks_a_service_joins_the_default_one(tmp_path: Path) -> None:
-    assert service(tmp_path, "networks: []").networks == (NetworkUse("shop_default"),)
-    project = read(tmp_path, around("") + "networks: {default: {name: main}}\n")
-    assert project.services["web"].networks == (NetworkUse("main"),)
+def test_without_networks_a_service_joins_the_default_one_where_it_meets_someone_there(tmp_path: Path) -> None:
+    alone = read(tmp_path, around("networks: []"))
+    assert (alone.services["web"].networks, alone.networks) == ((), {})
+    shared = "  db: {image: db, x-bluegreen: {shared: true}%s}\n"
+    project = read(tmp_path, around("") + shared % "")
+    assert project.services["web"].networks == (NetworkUse("shop_default"),)
+    assert project.services["db"].networks == (NetworkUse("shop_default", ("db",)),)
+    elsewhere = read(tmp_path, around("") + shared % ", networks: [far]" + "networks: {far: }\n")
+    assert elsewhere.services["web"].networks == ()
+    declared = read(tmp_path, around("") + "networks: {default: {name: main}}\n")
+    assert declared.services["web"].networks == (NetworkUse("main"),)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +344,7 @@ def test_what_nobody_uses_is_noticed_and_left_out(tmp_path: Path) -> None:
         "compose.yaml:8 secrets.s: no service uses the secret s",
     ]
     assert not project.volumes
-    assert list(project.networks) == ["shop_default"]
+    assert not project.networks
 
 
 # Secrets and configs
