@@ -21,13 +21,14 @@ class Page:
 
     def line(self, text: str = "", end: str = "") -> None:
         """A line as it is, with something at its right edge where ``end`` is given."""
-        self.lines.append(right(self.rename(text), end, self.width) if end else self.rename(text).rstrip())
+        whole = plain(self.rename(text))
+        self.lines.extend(right(whole, plain(end), self.width) if end else [whole.rstrip()])
 
     def field(self, label: str, text: str) -> None:
         """``LABEL    text``, further lines below the text."""
         head = label.ljust(INDENT) if len(label) < INDENT else f"{label}  "
         for number, part in enumerate(self.rename(text).splitlines() or [""]):
-            self.lines.extend(wrapped(part, head if number == 0 else " " * INDENT, self.width))
+            self.lines.extend(wrapped(plain(part), head if number == 0 else " " * INDENT, self.width))
 
     def quoted(self, lines: Iterable[str]) -> None:
         """Somebody else's output, indented: as it is but for control characters, repeated lines once."""
@@ -43,7 +44,7 @@ class Page:
 
     def commands(self, label: str, items: Iterable[str]) -> None:
         """Commands, each on a line of its own so that it can be pasted; what one is for goes beside it."""
-        pairs = [(c.strip(), p.strip()) for c, _, p in (self.rename(i).partition(PURPOSE) for i in items)]
+        pairs = [(c.strip(), p.strip()) for c, _, p in (plain(self.rename(i)).partition(PURPOSE) for i in items)]
         beside = [len(c) for c, p in pairs if p and INDENT + len(c) + 3 + len(p) <= self.width]
         room = max(beside, default=0)
         for number, (command, purpose) in enumerate(pairs):
@@ -57,20 +58,20 @@ class Page:
 
 
 def plain(text: str) -> str:
-    """Without what could move a terminal's cursor or change its colours."""
+    """On one line, and without what could move a terminal's cursor or change its colours."""
     if text.isprintable():
         return text
     import re
 
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", "", text.expandtabs(4))
-    return "".join(c if c.isprintable() else "?" for c in text.rstrip("\r\n"))
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text.rstrip())
 
 
-def right(text: str, end: str, width: int = WIDTH) -> str:
+def right(text: str, end: str, width: int = WIDTH) -> list[str]:
     """A line with something at its right edge; below it where there is no room."""
     if len(text) + 1 + len(end) <= width:
-        return f"{text}{end.rjust(width - len(text))}"
-    return f"{text}\n{end.rjust(width)}"
+        return [f"{text}{end.rjust(width - len(text))}"]
+    return [text, end.rjust(width)]
 
 
 def table(rows: Iterable[Iterable[str]], *, gap: str = "  ") -> list[str]:

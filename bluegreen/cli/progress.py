@@ -81,7 +81,7 @@ class PlainProgress:
 
     def _note(self, label: str, text: str) -> None:
         head = f"  {label}".ljust(LABEL)
-        first, *rest = wrapped(self._run.printed(text), head, self._run.output.width)
+        first, *rest = wrapped(plain(self._run.printed(text)), head, self._run.output.width)
         self._print([first, *(f"{'':{LABEL}}{line.strip()}" for line in rest)])
 
     def _print(self, lines: list[str]) -> None:
@@ -100,7 +100,7 @@ def header(event: Event) -> str:
             words.append(f'"{data["subject"]}"')
         if data.get("dirty"):
             words.append("(dirty tree)")
-        end, text = f"-> {data.get('slot')}", "  ".join(words)
+        end, text = f"-> {data.get('slot')}", plain("  ".join(words))
         room = 80 - len(end) - 2
         cut = text if len(text) <= room else f"{text[: room - 1]}…"
         return f"{cut.ljust(room)}  {end}"

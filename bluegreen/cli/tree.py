@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -29,6 +30,7 @@ class Tree:
         self._run = run
         self._head = ""
         self._notes: list[str] = []
+        self._turn = threading.RLock()
         self.phases = Phases(run.site_name)
         colour = run.output.coloured("err")
         console = Console(
@@ -51,6 +53,10 @@ class Tree:
         self._live.start()
 
     def __call__(self, event: Event) -> None:
+        with self._turn:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         if event.kind == "operation":
             self._head = header(event)
         elif event.kind == "notice":
@@ -60,10 +66,16 @@ class Tree:
 
     def close(self) -> None:
         """Draw it a last time, as it stays."""
-        self.phases.output.clear()
+        with self._turn:
+            self.phases.output.clear()
         self._live.stop()
 
     def render(self) -> Group:
+        """What stands there now; asked for by a thread of its own."""
+        with self._turn:
+            return self._rendered()
+
+    def _rendered(self) -> Group:
         width, now = self._run.output.width, time.monotonic()
         parts: list[Text | Spinner] = [Text(line, style="bold") for line in filter(None, [self._head])]
         parts += [Text(line, style="yellow") for line in self._notes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bluegreen.cli.layout import INDENT, Page, table
+from bluegreen.cli.layout import INDENT, Page, plain, table
 from bluegreen.cli.screens.status import short_time
 from bluegreen.model.codec import encode
 
@@ -35,7 +35,7 @@ def lines(page: Page, rows: Sequence[Row]) -> list[str]:
         return page.lines
     head = ("#", "VERSION", "DATE", "BY", "STATE", "NOTES")
     body = [(str(r.release), _tag(r), _date(r.at), r.by, _state(r), r.note or "") for r in rows]
-    whole = table([head, *body])
+    whole = table([head, *([plain(cell) for cell in row] for row in body)])
     page.lines.extend(_cut(line, page.width) for line in whole)
     return page.lines
 
@@ -48,7 +48,7 @@ def markdown(rows: Sequence[Row]) -> list[str]:
     ]
     for row in rows:
         cells = (_tag(row), _date(row.at), row.by, _status(row), row.note or "")
-        out.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        out.append("| " + " | ".join(plain(cell).replace("|", "\\|") for cell in cells) + " |")
     return out
 
 

@@ -25,7 +25,7 @@ def lines(phase: Phase, items: Sequence[Item], project: str, width: int = WIDTH,
     label = f"  {_LABELS.get(phase.name, phase.name)}".ljust(LABEL)
     first, *rest = wrapped(text, label, width - len(end) - 2)
     body = [first, *(f"{'':{LABEL}}{line.strip()}" for line in rest)]
-    return [right(body[0], end, width), *body[1:]]
+    return [*right(body[0], end, width), *body[1:]]
 
 
 def summary(phase: Phase, items: Sequence[Item], project: str) -> str:
