@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from bluegreen.app.doctor import Finding
 
@@ -24,7 +24,7 @@ def findings(env: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("shell", "ok", "typing bg runs bluegreen here")
         return
     path = env.get("SHELL", "")
-    name = os.path.basename(path)  # noqa: PTH119
+    name = Path(path).name
     if name not in _ASK:
         yield Finding("shell", "ok", "type bluegreen: most shells have a builtin called bg")
         return

@@ -95,7 +95,7 @@ def _crash(error: Exception) -> Any:
     return BluegreenError(
         "bug",
         f"bluegreen ran into a mistake of its own: {type(error).__name__}{': ' if detail else ''}{detail}.{kept}",
-        where=f"{os.path.basename(last.filename)}:{last.lineno}",  # noqa: PTH119
+        where=f"{os.path.basename(last.filename)}:{last.lineno}",  # noqa: PTH119 - nothing else of pathlib is needed
         next=("bg status    how things stand now",),
     )
 

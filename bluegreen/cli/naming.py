@@ -31,13 +31,13 @@ def program_path(argv0: str, env: Mapping[str, str]) -> str:
     base = os.path.basename(argv0)  # noqa: PTH119 - pathlib costs a rollback milliseconds
     if base not in ("bg", "bluegreen") or "/" not in argv0:
         return "bluegreen"
-    folder = os.path.dirname(os.path.abspath(argv0))  # noqa: PTH100, PTH120
+    folder = os.path.dirname(os.path.abspath(argv0))  # noqa: PTH100, PTH120 - likewise
     for entry in env.get("PATH", "").split(os.pathsep):
-        if entry and os.access(os.path.join(entry, "bluegreen"), os.X_OK):  # noqa: PTH118
+        if entry and os.access(os.path.join(entry, "bluegreen"), os.X_OK):  # noqa: PTH118 - likewise
             if os.path.realpath(entry) == os.path.realpath(folder):
                 return "bluegreen"
             break  # that would be another installation
-    return os.path.join(folder, base)  # noqa: PTH118
+    return os.path.join(folder, base)  # noqa: PTH118 - likewise
 
 
 def rewrite(text: str, name: str, options: Sequence[str] = ()) -> str:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from bluegreen.cli.naming import SHELL_VARIABLE
 from bluegreen.model.errors import UsageError
@@ -81,7 +81,7 @@ def completion(shell: str, program: str) -> str:
 
 def this_shell(env: Mapping[str, str]) -> str:
     """The shell that the user logs in with. Raises `UsageError` where it is none of those known."""
-    name = os.path.basename(env.get("SHELL", ""))  # noqa: PTH119
+    name = Path(env.get("SHELL", "")).name
     if name in SHELLS:
         return name
     raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def _origin(run: Run) -> str:
     return resolve(run.engine, run.env).origin
 
 
-def _name(run: Run):  # type: ignore[no-untyped-def]
+def _name(run: Run) -> Callable[[Project | None], str | None]:
     def name(project: Project | None) -> str | None:
         if project is not None:
             return project.name

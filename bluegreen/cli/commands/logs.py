@@ -75,7 +75,7 @@ def moment(text: str | None, now: datetime | None = None) -> str | None:
         if unit in _UNITS and number.replace(".", "", 1).isdecimal():
             found = here - timedelta(**{_UNITS[unit]: float(number)})
         elif ":" in text and "-" not in text:
-            clock = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M")  # noqa: DTZ007
+            clock = datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M")  # noqa: DTZ007 - only its hours
             found = here.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
             found -= timedelta(days=1) if found > here else timedelta()
         else:

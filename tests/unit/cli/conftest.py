@@ -78,13 +78,14 @@ class Program:
     connect: Callable[[str | None, Mapping[str, str]], Engine]
     env: dict[str, str] = field(default_factory=dict)
     terminal: bool = False
-    last: Run | None = None
+    out: io.StringIO = field(default_factory=io.StringIO)  # of the last run
 
     def __call__(self, *args: str) -> Answer:
-        out, err = io.StringIO(), io.StringIO()
+        self.out = out = io.StringIO()
+        err = io.StringIO()
         make = partial(Site, look=lambda url: Look(url, 200, 1.0))
-        self.last = Run(self.env, out, err, connect=self.connect, terminal=self.terminal, make_site=make)
-        code = run(list(args), self.last)
+        this = Run(self.env, out, err, connect=self.connect, terminal=self.terminal, make_site=make)
+        code = run(list(args), this)
         return Answer(code, out.getvalue(), err.getvalue())
 
 
