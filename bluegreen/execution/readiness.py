@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bluegreen.execution.executor import Session
 
 POLL = 0.1  # seconds between two looks at a container's state
+EAGER = 0.02
+"""Seconds from the first bad answer of a new container to the next try; doubled for each, up to its interval."""
+
 CRASHES = 3
 """Restarts after which a container counts as one that crashes rather than one that waits for its database."""
 
@@ -50,10 +53,14 @@ def probe_replicas(
     pause: Callable[[float], None],
     clock: Callable[[], float],
 ) -> None:
-    """Probe until every replica answered ``rise`` times in a row. Raises `Unhealthy` with the reason."""
+    """Probe until every replica answered ``rise`` times in a row. Raises `Unhealthy` with the reason.
+
+    ``interval`` is between good answers. Before the first, a container that is about to be ready is asked sooner.
+    """
     health = step.health
     end = clock() + health.start_period + health.deadline
     missing = dict.fromkeys(step.targets, health.rise)
+    eager = EAGER
     while True:
         answers = _ask(session, step, list(missing), diagnose=False)
         for name, answer in answers.items():
@@ -73,7 +80,11 @@ def probe_replicas(
             answer = _ask(session, step, [name], diagnose=True)[name]
             reason = not_answering(engine, name, step.targets[name], health, answer)
             raise failure(engine, step.service, name, reason)
-        pause(health.interval)
+        if all(left == health.rise for left in missing.values()):
+            pause(min(eager, health.interval))
+            eager *= 2
+        else:
+            pause(health.interval)
 
 
 def await_overtaken(
