@@ -6,7 +6,8 @@ A finding, never a verdict: from here the address may not be reachable at all (a
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from bluegreen.model.value import dataclass
 
 TIMEOUT = 5.0
 
@@ -23,14 +24,18 @@ class Look:
 
 def look(url: str, *, timeout: float = TIMEOUT) -> Look:
     """GET the address without following redirects and without the environment's proxies."""
-    import httpx
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlsplit
 
     start = time.monotonic()
+    connection = None
     try:
-        with (
-            httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client,
-            client.stream("GET", url, headers={"User-Agent": "bluegreen"}) as response,
-        ):
-            return Look(url, response.status_code, (time.monotonic() - start) * 1000)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        parts = urlsplit(url)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        connection.request("GET", parts.path or "/", headers={"User-Agent": "bluegreen"})
+        return Look(url, connection.getresponse().status, (time.monotonic() - start) * 1000)
+    except (HTTPException, OSError, ValueError) as error:
         return Look(url, None, (time.monotonic() - start) * 1000, str(error) or type(error).__name__)
+    finally:
+        if connection is not None:
+            connection.close()
