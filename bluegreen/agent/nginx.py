@@ -6,14 +6,14 @@ import errno
 import os
 import time
 
-from .http import fetch
 from .sockets import held
+from .wire import fetch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .http import Answer
+    from .wire import Answer
 
 SOCKET = "/run/bluegreen/control.sock"
 RELOAD = "/run/bluegreen/reload"

@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .http import Answer
     from .nginx import Nginx
+    from .wire import Answer
 
 EXCERPT = 300
 REDIRECTS = (301, 302, 303, 307, 308)

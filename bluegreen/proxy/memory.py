@@ -15,9 +15,9 @@ from typing import Any
 from bluegreen.agent.agent import Agent
 from bluegreen.agent.clock import Clock
 from bluegreen.agent.files import Files
-from bluegreen.agent.http import Answer
 from bluegreen.agent.jsonl import dumps, loads
 from bluegreen.agent.nginx import STATE, Nginx, Workers
+from bluegreen.agent.wire import Answer
 from bluegreen.model.codec import decode
 from bluegreen.model.errors import EngineFailed
 from bluegreen.model.names import Slot

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bluegreen.agent.http import BODY_LIMIT, head, parse
 from bluegreen.agent.probe import address
 from bluegreen.agent.sockets import _ask_kernel, held, parse_messages, parse_table
+from bluegreen.agent.wire import BODY_LIMIT, head, parse
 from bluegreen.model.errors import ProxyFailed
 from tests.proxykit import BLUE_ADDRESS, MemoryProxy
 
