@@ -87,7 +87,7 @@ def repository(directory: Path) -> Repository | None:
     raise Refused(
         "source.git-failed",
         f"git does not answer for {directory}: {answer.error or answer.text}",
-        next=("git status", "--source tree    builds what is on disk without asking git"),
+        next=("git status", "bg deploy TAG --source tree    builds what is on disk without asking git"),
     )
 
 

@@ -43,7 +43,7 @@ def resolve(project: Project, wanted: str, tag: str | None) -> Source:
             raise Refused(
                 "source.no-repository",
                 f"{project.directory} is in no git repository, so there is nothing to build a tag from",
-                next=("--source tree    builds what is on disk",),
+                next=(f"bg deploy {tag or 'TAG'} --source tree    builds what is on disk",),
             )
         if tag is None:
             raise UsageError(
