@@ -113,7 +113,7 @@ def run(site: Site, session: ProxySession, epoch: int, observed: Observed, deplo
     """Begin, execute, end; on failure put things back as far as they must be."""
     operation = _operation(site, observed, deployment)
     executor = site.executor(
-        session, epoch, render=rendering(site), preview=smoke_preview(site, session, deployment.release)
+        session, epoch, render=rendering(site, soon=True), preview=smoke_preview(site, session, deployment.release)
     )
     try:
         begin(session, epoch, operation, _released(deployment, operation))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field, replace
 from typing import Any
 
+from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import public_url, rendering
 from bluegreen.execution.executor import Executor
@@ -291,19 +291,18 @@ class _session_even_if_stopped:  # noqa: N801 - used as a function
         self._context: Any = None
 
     def __enter__(self) -> tuple[ProxySession, Observed]:
-        with ThreadPoolExecutor(1) as pool:
-            listing = pool.submit(self._site.engine.containers, self._site.name)
-            try:
-                session = self._open()
-                answer = session.run([{"op": "read", "history": False}])[0]
-            except ProxyFailed as error:
-                if error.code != "proxy.not-running":
-                    raise
-                self._bring_back(listing.result())
-                session = self._open()
-                answer = session.run([{"op": "read", "history": False}])[0]
-                return session, self._site.picture(answer, self._site.engine.containers(self._site.name))
-        return session, self._site.picture(answer, listing.result())
+        site = self._site
+        listing = Meanwhile(lambda: site.engine.containers(site.name))
+        try:
+            session = self._open()
+            answer = session.run([{"op": "read", "history": False}])[0]
+        except ProxyFailed as error:
+            if error.code != "proxy.not-running":
+                raise
+            self._bring_back(listing.result())
+            session = self._open()
+            return session, site.observe(session, networks=False)
+        return session, site.picture(answer, listing.result())
 
     def __exit__(self, *error: object) -> None:
         if self._context is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -110,7 +109,7 @@ def who() -> str:
 
 
 def operation_id(kind: str) -> str:
-    return f"{kind}-{secrets.token_hex(4)}"
+    return f"{kind}-{os.urandom(4).hex()}"
 
 
 @contextmanager

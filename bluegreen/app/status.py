@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site
 from bluegreen.app.tools import public_url
 from bluegreen.model.containers import Container
@@ -71,16 +71,15 @@ def status(site: Site) -> Status:
 
     Raises `Refused` where nothing of the project is on the engine. A proxy that does not run is a finding.
     """
-    with ThreadPoolExecutor(1) as pool:
-        listing = pool.submit(site.engine.containers, site.name)
-        answer: Mapping[str, Any] = {}
-        trouble: Trouble | None = None
-        try:
-            with site.session() as session:
-                answer = session.run([{"op": "read", "history": False}])[0]
-        except ProxyFailed as error:
-            trouble = Trouble(error.code, error.problem.message, error.problem.next)
-        containers = listing.result()
+    listing = Meanwhile(lambda: site.engine.containers(site.name))
+    answer: Mapping[str, Any] = {}
+    trouble: Trouble | None = None
+    try:
+        with site.session() as session:
+            answer = session.run([{"op": "read", "history": False}])[0]
+    except ProxyFailed as error:
+        trouble = Trouble(error.code, error.problem.message, error.problem.next)
+    containers = listing.result()
     if not containers:
         raise Refused(
             "project.not-here",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site
 from bluegreen.execution.proxyside import Render
 from bluegreen.model.containers import Container
@@ -18,16 +19,26 @@ PREVIEW_PORT = 8081
 MAX_WORKERS = 8
 
 
-def rendering(site: Site) -> Render:
-    """A renderer that imports Jinja when it is first used: a warm rollback never does."""
-    processors: list[int] = []
+def rendering(site: Site, *, soon: bool = False) -> Render:
+    """A renderer that imports Jinja when it is first used: a warm rollback never does.
+
+    ``soon`` begins with that at once: a deploy waits for the engine anyway.
+    """
+
+    def prepare() -> int:
+        from bluegreen.proxy.render import prepare as prepare_templates
+
+        prepare_templates()
+        return site.engine.info().processors
+
+    prepared = [Meanwhile(prepare)] if soon else []
 
     def render(routes: Routes, settings: ProxySettings) -> Mapping[str, str]:
         from bluegreen.proxy.render import render as render_files
 
-        if not processors:
-            processors.append(settings.workers or min(MAX_WORKERS, site.engine.info().processors))
-        return render_files(routes, settings, processors[0])
+        if not prepared:
+            prepared.append(Meanwhile(prepare))
+        return render_files(routes, settings, settings.workers or min(MAX_WORKERS, prepared[0].result()))
 
     return render
 

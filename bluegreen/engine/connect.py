@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -68,6 +67,8 @@ def _checked(url: str, origin: str, env: Mapping[str, str]) -> Address:
 
 
 def _of_context(directory: Path, name: str, origin: str) -> Address:
+    import hashlib
+
     digest = hashlib.sha256(name.encode()).hexdigest()
     meta = _json(directory / "contexts" / "meta" / digest / "meta.json")
     endpoint = (meta.get("Endpoints") or {}).get("docker") or {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +117,8 @@ def _save_logs(at: Workplace, step: steps.SaveLogs) -> None:
 
 
 def _smoke_command(at: Workplace, step: steps.SmokeCommand) -> None:
+    import subprocess
+
     assert at.preview is not None  # noqa: S101 - the app hands it in with every deploy
     url, token = at.preview()
     env: Mapping[str, str] = {

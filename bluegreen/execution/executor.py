@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, Protocol
 
 from bluegreen.engine.protocol import Engine
@@ -87,6 +86,8 @@ class Executor:
         if len(steps) == 1:
             outcomes = [self._effect(steps[0])]
         else:
+            from concurrent.futures import ThreadPoolExecutor  # a warm rollback never comes here
+
             with ThreadPoolExecutor(min(PARALLEL, len(steps))) as pool:
                 outcomes = list(pool.map(self._effect, steps))
         # Without the epoch: an outcome is a fact, and whoever took over waits for it.

@@ -63,6 +63,12 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
     return {**files, "digest": f"{digest}\n", "log_limit": f"{log_limit}\n"}
 
 
+def prepare() -> None:
+    """Load the templates already. The first `render` does it too, and takes a tenth of a second longer for it."""
+    for name in TEMPLATES:
+        _environment().get_template(f"{name}.j2")
+
+
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: _environment().get_template(f"{name}.j2").render(values) for name in TEMPLATES}
 
