@@ -11,12 +11,13 @@ from bluegreen.app import images as imaging
 from bluegreen.app.ground import lay_ground
 from bluegreen.app.recover import restore, save_failure
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
-from bluegreen.app.tools import public_url, rendering, seconds, smoke_preview
+from bluegreen.app.status import Status, report
+from bluegreen.app.tools import rendering, seconds, smoke_preview
 from bluegreen.execution.executor import Executor
 from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
-from bluegreen.model.names import Slot, proxy_container
+from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import Project
 from bluegreen.model.release import Release
@@ -53,6 +54,7 @@ class DeployResult:
     seconds: float = 0.0
     plan: tuple[Mapping[str, str], ...] = ()
     notices: tuple[str, ...] = ()
+    after: Status | None = None  # how things stand now; None where that can't be told
     public: Look | None = None
 
 
@@ -67,24 +69,33 @@ def deploy(site: Site, request: DeployRequest) -> DeployResult:
         return _dry_run(site, project, source, request)
     lay_ground(site, project)
     with site.session() as session:
+        result = _deploy(site, session, request, project, source, start)
+        after = _after(site, session)
+    url = after.url if after and result.outcome == "switched" else None
+    return dataclasses.replace(result, after=after, public=_look_in_public(site, url) if url else None)
+
+
+def _deploy(
+    site: Site, session: ProxySession, request: DeployRequest, project: Project, source: imaging.Source, start: float
+) -> DeployResult:
+    observed = site.observe(session)
+    need_journal(observed)
+    need_ended(observed, but=lambda o: _same(o, source.tag))
+    unfinished = observed.history.unfinished
+    operation_name = unfinished.id if unfinished else operation_id("deploy")
+    with lease(site, session, operation_name) as epoch:
+        ids = imaging.ensure_images(site, project, source, rebuild=request.rebuild)
         observed = site.observe(session)
-        need_journal(observed)
-        need_ended(observed, but=lambda o: _same(o, source.tag))
-        unfinished = observed.history.unfinished
-        operation_name = unfinished.id if unfinished else operation_id("deploy")
-        with lease(site, session, operation_name) as epoch:
-            ids = imaging.ensure_images(site, project, source, rebuild=request.rebuild)
-            observed = site.observe(session)
-            deployment, outcome = _decide(site, observed, project, source, ids, operation_name, request)
-            if outcome == "nothing":
-                return DeployResult("nothing", deployment.release, deployment.slot, seconds=seconds(site, start))
-            if outcome == "warm":
-                return _switch_to_standby(site, session, epoch, observed, deployment, start)
-            plan = plan_deploy(observed, deployment)
-            for line in plan.notices:
-                site.notice(line)
-            _announce(site, observed, deployment)
-            run(site, session, epoch, observed, deployment, plan)
+        deployment, outcome = _decide(site, observed, project, source, ids, operation_name, request)
+        if outcome == "nothing":
+            return DeployResult("nothing", deployment.release, deployment.slot, seconds=seconds(site, start))
+        if outcome == "warm":
+            return _switch_to_standby(site, session, epoch, observed, deployment, start)
+        plan = plan_deploy(observed, deployment)
+        for line in plan.notices:
+            site.notice(line)
+        _announce(site, observed, deployment)
+        run(site, session, epoch, observed, deployment, plan)
     return DeployResult(
         "staged" if request.stage else "switched",
         deployment.release,
@@ -92,17 +103,19 @@ def deploy(site: Site, request: DeployRequest) -> DeployResult:
         observed.live_release,
         seconds(site, start),
         notices=plan.notices,
-        public=None if request.stage else _look_in_public(site),
     )
 
 
-def _look_in_public(site: Site) -> Look | None:
-    """What a person on this machine gets now. Said, and never a reason to undo anything."""
-
-    container = next((c for c in site.engine.containers(site.name) if c.name == proxy_container(site.name)), None)
-    url = public_url(container, site.engine.public)
-    if url is None:
+def _after(site: Site, session: ProxySession) -> Status | None:
+    """That it can't be told takes nothing from what was done and verified."""
+    try:
+        return report(site.observe(session, networks=False), site.engine.public)
+    except BluegreenError:
         return None
+
+
+def _look_in_public(site: Site, url: str) -> Look:
+    """What a person on this machine gets now. Said, and never a reason to undo anything."""
     found = site.look(url)
     said = f"GET {url} {found.status}" if found.status else f"GET {url} from here: {found.problem}"
     site.emit(Event("step-done", "public", said, "", found.ms, {"phase": "public"}))

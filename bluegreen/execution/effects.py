@@ -53,7 +53,8 @@ def _clone(at: Workplace, step: steps.CloneContainer) -> None:
 
 
 def _start(at: Workplace, step: steps.StartContainer) -> None:
-    at.engine.set_restart(step.name, step.restart)
+    if step.restart is not None:
+        at.engine.set_restart(step.name, step.restart)
     at.engine.start(step.name)
 
 

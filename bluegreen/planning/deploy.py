@@ -15,7 +15,7 @@ from bluegreen.model.release import Release, ServiceRelease
 from bluegreen.model.value import dataclass
 from bluegreen.planning import place as placing
 from bluegreen.planning import traffic
-from bluegreen.planning.retire import prune, retire, workers
+from bluegreen.planning.retire import prune, retire, together, workers
 from bluegreen.planning.steps import (
     AwaitReady,
     CreateContainer,
@@ -154,10 +154,12 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
 
 
 def keep_images(project: str, release: Release) -> list[Step | Together]:
-    return [
-        KeepImage(image=service.image, ref=kept_image(project, name, release.number), cause="kept against pruning")
-        for name, service in release.services.items()
-    ]
+    return together(
+        [
+            KeepImage(image=service.image, ref=kept_image(project, name, release.number), cause="kept against pruning")
+            for name, service in release.services.items()
+        ]
+    )
 
 
 def plan_shared(

@@ -252,8 +252,10 @@ def _starts(
         for replica in range(1, service.replicas + 1):
             container = slot_container(observed.project, slot, name, replica)
             there = observed.named(container)
-            if there is None or there.release != release.number or not there.running:
-                out.append(StartContainer(name=container, restart=service.restart, cause=f"{release.tag} of {name}"))
+            made = there is not None and there.release == release.number
+            if there is None or not made or not there.running:
+                restart = service.restart if made else None
+                out.append(StartContainer(name=container, restart=restart, cause=f"{release.tag} of {name}"))
     return out
 
 

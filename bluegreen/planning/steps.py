@@ -104,12 +104,12 @@ class CloneContainer(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartContainer(Step):
-    """Give it its restart policy, then start it."""
+    """Give it its restart policy, then start it. ``restart`` None: it was created with the one that it is to have."""
 
     verb = "start"
     phase = "start"
     name: str
-    restart: str
+    restart: str | None
 
     @property
     def subject(self) -> str:

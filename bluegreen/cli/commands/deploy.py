@@ -70,7 +70,7 @@ def command(
         if not screen.is_a_failed_deploy(error):
             raise
         return _failed(run, site, error, tag)
-    after = _look(site)
+    after = result.after
     return run.answer(result.outcome, screen.data(site.name, result, after), screen.lines(run.page(), result, after))
 
 
