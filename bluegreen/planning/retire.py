@@ -30,15 +30,11 @@ GENERATIONS_KEPT = 20
 def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> list[Step | Together]:
     """Empty a slot of every release but ``staying``: what has been live is kept, other leftovers go.
 
-    The way back is dropped first, so that nobody rolls back to containers that are being stopped.
+    While connections drain, the way back stands: a rollback is warm and an interrupted deploy leaves things as they
+    were. It is dropped before the first container is stopped, so that nobody rolls back to one that is stopping.
     """
     leaving = [c for c in observed.stack(slot) if c.release != staying]
     steps: list[Step | Together] = []
-    back = observed.proxy.back
-    if back is not None and (leaving or (back.live_release is not None and back.live_release.number != staying)):
-        steps.append(DropBack(slot=slot, cause="its slot is being reused; rollback is cold until the switch"))
-    if not leaving:
-        return steps
     routes = observed.proxy.routes
     network = slot_network(observed.project, slot)
     addresses = tuple(sorted(ip for c in leaving if c.running and (ip := c.addresses.get(network))))
@@ -52,6 +48,9 @@ def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> lis
                 cause="no connection is cut before the drain deadline",
             )
         )
+    back = observed.proxy.back
+    if back is not None and (leaving or (back.live_release is not None and back.live_release.number != staying)):
+        steps.append(DropBack(slot=slot, cause="its slot is being reused; rollback is cold until the switch"))
     steps.extend(together([_leave(observed, c) for c in leaving]))
     for number in sorted({c.release for c in leaving if not _worth_keeping(observed, c)}):
         steps.extend(let_go_of_images(observed, number, "left over from a release that was never live"))

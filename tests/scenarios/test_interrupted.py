@@ -18,7 +18,7 @@ import pytest
 
 from bluegreen.model.errors import Exit
 from tests.scenarios.conftest import MakeStack
-from tests.scenarios.stack import Answer, Service, Stack, web, worker
+from tests.scenarios.stack import Answer, Stack, web, worker
 
 pytestmark = pytest.mark.engine
 
@@ -30,14 +30,10 @@ STOP, CONTINUE = signal.SIGSTOP, signal.SIGCONT
 @pytest.fixture(scope="module")
 def deployed(make_stack: MakeStack) -> Stack:
     stack = make_stack()
-    stack.write(shop_services(stack), keep=2)
+    stack.write({"web": web(stack.image), "worker": worker(stack.image)}, keep=2, drain="300s")
     for _ in range(2):
         stack.deploy(_next()).succeeded()
     return stack
-
-
-def shop_services(stack: Stack) -> dict[str, Service]:
-    return {"web": web(stack.image), "worker": worker(stack.image)}
 
 
 @pytest.fixture
@@ -78,8 +74,6 @@ def test_ctrl_c_anywhere_in_a_deploy_leaves_traffic_alone_and_the_former_standby
 
 
 def test_ctrl_c_while_connections_drain_does_not_wait_for_them_and_cuts_none(shop: Stack) -> None:
-    # The standby to be is live while somebody asks for something slow.
-    shop.write(shop_services(shop), keep=2, drain="300s")
     tag = _next()
     with httpx.stream("GET", f"{shop.url}/stream?parts=2", timeout=60, trust_env=False) as stream:
         lines = stream.iter_lines()
@@ -94,7 +88,6 @@ def test_ctrl_c_while_connections_drain_does_not_wait_for_them_and_cuts_none(sho
         assert status["standby"]["connections"] >= 1
         shop.run_in(f"{status['standby']['slot']}-web-1", "touch", "/tmp/go1")  # noqa: S108 - inside a container
         assert next(lines) == f"{served} 1"
-    shop.write(shop_services(shop), keep=2)
 
 
 def test_ctrl_c_while_a_release_is_proven_is_said_and_why_tells_it(shop: Stack) -> None:
