@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -59,11 +59,11 @@ def _decode(kind: Any, data: Any) -> Any:  # noqa: C901 - one branch a type cons
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_decode(args[0], item) for item in data)
         return tuple(_decode(a, item) for a, item in zip(args, data, strict=True))
+    if origin is Literal:
+        return data
     if origin is not None and issubclass(origin, Mapping):
         key, value = get_args(kind)
         return {int(k) if key is int else _decode(key, k): _decode(value, v) for k, v in data.items()}
-    if origin is not None:  # Literal
-        return data
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         present = {f.name: _decode(hints[f.name], data[f.name]) for f in dataclasses.fields(kind) if f.name in data}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bluegreen.model.codec import decode, encode
 from bluegreen.model.history import History
 from bluegreen.model.names import Kind, Slot
-from bluegreen.model.project import HealthCheck, Route, SmokeCheck
+from bluegreen.model.project import Dependency, HealthCheck, Route, SmokeCheck
 from bluegreen.model.release import Release, Routes, ServiceRelease, Stack
 
 text = st.text(max_size=20)
@@ -23,6 +23,11 @@ services = st.builds(
     routes=st.lists(st.builds(Route, prefix=text, host=st.none() | text), max_size=2).map(tuple),
     port=st.none() | st.integers(1, 65535),
     health=st.none() | st.builds(HealthCheck, path=text, status=st.just((200, 204))),
+    depends_on=st.lists(
+        st.builds(Dependency, service=text, condition=st.sampled_from(["service_started", "service_healthy"])),
+        max_size=2,
+    ).map(tuple),
+    networks=st.lists(text, max_size=2).map(tuple),
 )
 releases = st.builds(
     Release,
