@@ -178,17 +178,19 @@ class Stack:
 
     # -- the file ------------------------------------------------------------------------------------------
     def write(
-        self, services: Mapping[str, Service] | None = None, *, volumes: Sequence[str] = (), **more: Any
+        self, services: Mapping[str, Service] | None = None, *, top: Mapping[str, Any] | None = None, **more: Any
     ) -> Stack:
-        """The Compose file: a toy at / where nothing else is said. ``more`` goes to the top's x-bluegreen."""
+        """The Compose file: a toy at / where nothing else is said.
+
+        ``top`` has further keys of the file, such as volumes; ``more`` goes to the top's x-bluegreen.
+        """
         block = {"proxy": {"listen": f"127.0.0.1:{self.port}"}, "source": "tree", "drain": "0s", **more}
         document: dict[str, Any] = {
             "name": self.name,
             "x-bluegreen": block,
             "services": services if services is not None else {"web": web(self.image)},
+            **(top or {}),
         }
-        if volumes:
-            document["volumes"] = dict.fromkeys(volumes)
         return self.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def write_text(self, text: str) -> Stack:
