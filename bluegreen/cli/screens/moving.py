@@ -86,6 +86,10 @@ def smoke_error(result: MoveResult) -> BluegreenError:
     return BluegreenError(
         "smoke.failed",
         f"{result.release.tag} has the traffic, and smoke checks fail",
+        next=(
+            f"bg logs {result.release.tag}",
+            *([f"bg switch {result.previous.tag}    forward again"] if result.previous else []),
+        ),
         exit=Exit.INCOMPLETE,
         problems=tuple(Problem("smoke.failed", failure, result.release.tag) for failure in result.smoke_failures),
     )
