@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bluegreen.model.errors import Refused, UsageError
+from bluegreen.model.errors import BluegreenError, Refused, UsageError
 from bluegreen.model.names import PROJECT
 
 if TYPE_CHECKING:
@@ -55,7 +55,20 @@ def _of_file(run: Run) -> str | None:
             if run.env.get("BG_FILE"):
                 raise
             return None
-    return project_name(path)
+    return project_name(path) or _read_name(run, path)
+
+
+def _read_name(run: Run, path: Path) -> str | None:
+    """The name that only YAML can tell: it holds a variable, or the file is one flow mapping, such as JSON.
+
+    None where the file can't be understood: what is asked for may not need it.
+    """
+    from bluegreen.compose import load
+
+    try:
+        return load(path, directory=Path.cwd(), env=run.env, tag=None, project_name=None).name
+    except BluegreenError:
+        return None
 
 
 def _of_engine(run: Run) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bluegreen.model.errors import Exit
 from tests.scenarios.conftest import MakeStack
@@ -89,6 +91,16 @@ def test_an_unset_required_variable_is_said_with_its_own_words(shop: Stack) -> N
 def test_an_image_that_nobody_has_is_said_by_its_name(shop: Stack) -> None:
     shop.write({"web": web("localhost:1/nobody/has-this:v2")})
     shop.deploy("v2").failed(Exit.FAILED, "engine.pull-failed", "localhost:1/nobody/has-this:v2")
+
+
+@pytest.mark.parametrize("form", ["one flow mapping, as JSON is", "with a variable for a name"])
+def test_a_file_whose_name_only_yaml_can_tell_is_understood(shop: Stack, form: str) -> None:
+    written = yaml.safe_load(shop.file.read_text())
+    if form.startswith("one"):
+        shop.write_text(json.dumps(written))
+    else:
+        shop.write_text(yaml.safe_dump({**written, "name": "${SHOP}"}))
+    assert shop.bg("status", env={"SHOP": shop.name}).succeeded().data["project"] == shop.name
 
 
 def test_a_dry_run_changes_nothing_and_prints_the_plan_with_its_reasons(shop: Stack) -> None:
