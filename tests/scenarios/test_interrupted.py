@@ -186,6 +186,8 @@ def _is_coherent(shop: Stack) -> None:
     assert status["live"]["tag"] == shop.serving, status
     assert status["live"]["running"] == status["live"]["wanted"], status
     assert status["lease"] is None, status
+    unfinished = status["operation"] is not None
+    assert ("operation.unfinished" in {t["code"] for t in status["troubles"]}) is unfinished, status
     assert len({n.partition("-")[0] for n in shop.running(service="worker")}) <= 1, status
 
 
