@@ -44,7 +44,7 @@ STYLE = f"""
     .prompt {{ fill: #7ee787; font-weight: bold; }} .typed {{ fill: #ffffff; font-weight: bold; }}
     .bold {{ font-weight: bold; }} {" ".join(f".c{n} {{ fill: {c}; }}" for n, c in COLOURS.items())}
     .line {{ animation: come 0.15s both; }}
-    @keyframes come {{ from {{ opacity: 0.3; }} to {{ opacity: 1; }} }}
+    @keyframes come {{ from {{ opacity: 0.4; }} to {{ opacity: 1; }} }}
     @media (prefers-reduced-motion: reduce) {{ .line {{ animation: none; }} }}
 """
 
@@ -138,7 +138,7 @@ def _environment() -> dict[str, str]:
     bases = ROOT / ".state/base-images.env"
     chosen = dict(line.split("=", 1) for line in bases.read_text().split()) if bases.is_file() else {}
     path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
-    return {**os.environ, **chosen, "PATH": path, "TERM": "xterm-256color", "PS1": PROMPT, "LC_ALL": "C.UTF-8"}
+    return {**os.environ, **chosen, "PATH": path, "TERM": "xterm-256color", "PS1": f"\n{PROMPT}", "LC_ALL": "C.UTF-8"}
 
 
 def _quietly(directory: Path, command: str) -> None:
@@ -165,7 +165,7 @@ def _record(directory: Path) -> Screen:
     bash.sendline('eval "$(bluegreen shell-init bash)"')
     bash.expect_exact(f"\n{PROMPT}")
     screen, began = Screen(), time.monotonic()
-    screen.write(PROMPT, 0.0)
+    screen.write(PROMPT, 0.0)  # every later one comes after an empty line, as PS1 says
     for command in COMMANDS:
         bash.send(command + "\r")
         tail = ""
