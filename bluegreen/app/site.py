@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bluegreen.engine.protocol import Engine
-from bluegreen.execution.executor import Checkpoint, Executor, _no_checkpoint
 from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused
@@ -21,9 +20,12 @@ from bluegreen.model.history import History, Operation, fold
 from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.release import Routes
-from bluegreen.planning.steps import Plan
 from bluegreen.probes.public import Look, look
 from bluegreen.proxy.session import AGENT, ProxySession
+
+if TYPE_CHECKING:
+    from bluegreen.execution.executor import Checkpoint, Executor
+    from bluegreen.planning.steps import Plan
 
 LEASE_SECONDS = 30.0
 ACQUIRE_WAIT = 2.0
@@ -39,7 +41,7 @@ class Site:
     emit: Sink = nowhere
     by: str = field(default_factory=lambda: who())
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    checkpoint: Checkpoint = _no_checkpoint
+    checkpoint: Checkpoint | None = None
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     look: Callable[[str], Look] = look
@@ -87,16 +89,11 @@ class Site:
         )
 
     def executor(self, session: ProxySession | None, epoch: int | None, **tools: Any) -> Executor:
-        return Executor(
-            self.engine,
-            session,
-            epoch=epoch,
-            emit=self.emit,
-            checkpoint=self.checkpoint,
-            pause=self.pause,
-            clock=self.clock,
-            **tools,
-        )
+        from bluegreen.execution.executor import Executor  # a command asks its first questions before this
+
+        if self.checkpoint is not None:
+            tools["checkpoint"] = self.checkpoint
+        return Executor(self.engine, session, epoch=epoch, emit=self.emit, pause=self.pause, clock=self.clock, **tools)
 
 
 def who() -> str:

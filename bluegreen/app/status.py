@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bluegreen.app.meanwhile import Meanwhile
+from bluegreen.app.opening import Opening
 from bluegreen.app.site import Site
 from bluegreen.app.tools import public_url
 from bluegreen.model.containers import Container
@@ -66,20 +66,20 @@ class Status:
     troubles: tuple[Trouble, ...]
 
 
-def status(site: Site) -> Status:
-    """The truth about a project, from one look at the engine and one at the proxy.
+def status(site: Site, opening: Opening | None = None) -> Status:
+    """The truth about a project, from one look at the engine and one at the proxy: those of ``opening`` where they
+    were asked for already.
 
     Raises `Refused` where nothing of the project is on the engine. A proxy that does not run is a finding.
     """
-    listing = Meanwhile(lambda: site.engine.containers(site.name))
     answer: Mapping[str, Any] = {}
     trouble: Trouble | None = None
-    try:
-        with site.session() as session:
-            answer = session.run([{"op": "read", "history": False}])[0]
-    except ProxyFailed as error:
-        trouble = Trouble(error.code, error.problem.message, error.problem.next)
-    containers = listing.result()
+    with opening or Opening(site) as begun:
+        containers = begun.containers
+        try:
+            _, answer = begun.read()
+        except ProxyFailed as error:
+            trouble = Trouble(error.code, error.problem.message, error.problem.next)
     if not containers:
         raise Refused(
             "project.not-here",
