@@ -88,7 +88,7 @@ def _commands(text: str) -> Iterator[list[str]]:
 def _check(words: list[str]) -> None:
     command: click.Command = program
     context = click.Context(program, info_name="bluegreen", resilient_parsing=True)
-    options = {option for parameter in program.params for option in parameter.opts}
+    options = {"-h", "--help", *(option for parameter in program.params for option in parameter.opts)}
     values = 0
     for word in words:
         name = word.partition("=")[0]
@@ -96,7 +96,7 @@ def _check(words: list[str]) -> None:
             values -= 1
         elif name.startswith("-"):
             assert name in options, f"bg {' '.join(words)}: there is no option {name}"
-            found = next(p for p in [*command.params, *program.params] if name in p.opts)
+            found = next((p for p in [*command.params, *program.params] if name in p.opts), None)
             takes = isinstance(found, click.Option) and not found.is_flag and "=" not in word
             values = 1 if takes else 0
         elif isinstance(command, click.Group):
