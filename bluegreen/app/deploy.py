@@ -303,7 +303,12 @@ def _fail(
     observed = site.observe(session)
     live = observed.live_release
     if live is None or live.number != deployment.release.number:
-        restore(site, session, epoch, observed, operation, error)
+        try:
+            restore(site, session, epoch, observed, operation, error)
+        except Overtaken:
+            raise
+        except BluegreenError as second:  # it must not hide why the deploy failed
+            site.notice(f"the former state could not be put back whole: {second.problem}; bg abort tries again")
         return
     if isinstance(error, KeyboardInterrupt):
         raise BluegreenError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
-from bluegreen.app.tools import rendering
+from bluegreen.app.tools import rendering, run_planned
 from bluegreen.model.errors import BluegreenError, Refused, Unhealthy
 from bluegreen.model.history import Operation
 from bluegreen.model.observed import Observed
@@ -16,6 +16,7 @@ from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import only_existing
 from bluegreen.planning.restore import plan_restore
 from bluegreen.planning.rollback import Target, plan_rollback
+from bluegreen.planning.steps import Plan
 from bluegreen.proxy.session import ProxySession
 
 
@@ -90,12 +91,17 @@ def put_back(
     outcome: str = "aborted",
 ) -> None:
     """Bring the idle slot back to what stood there when the operation began."""
-    if operation.slot is not None and operation.slot is not observed.live:
+    slot = operation.slot
+    if slot is not None and slot is not observed.live:
         leaving = operation.release if operation.release != operation.standby else None
-        plan = plan_restore(observed, operation.slot, leaving, operation.standby, operation.id)
-        for line in plan.notices:
-            site.notice(line)
-        site.executor(session, epoch, render=rendering(site)).run(plan)
+
+        def plan(observed: Observed) -> Plan:
+            made = plan_restore(observed, slot, leaving, operation.standby, operation.id)
+            for line in made.notices:
+                site.notice(line)
+            return made
+
+        run_planned(site, session, site.executor(session, epoch, render=rendering(site)), observed, plan)
     end(session, epoch, operation.id, outcome)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
-from bluegreen.app.tools import public_url, rendering
+from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
-from bluegreen.model.errors import BluegreenError, EngineConflict, Exit, Overtaken, ProxyFailed, Stale
+from bluegreen.model.errors import BluegreenError, Exit, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
@@ -23,9 +23,6 @@ from bluegreen.planning.place import from_kept
 from bluegreen.planning.rollback import Target, choose, choose_switch, plan_rollback
 from bluegreen.planning.steps import Plan
 from bluegreen.proxy.session import ProxySession
-
-ATTEMPTS = 3
-"""Traffic may move between the look and the flip; then look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +140,12 @@ def _run(
     name: str,
     reason: str | None,
 ) -> None:
-    """Plan and execute; where the engine changed underneath, by the last effect of a deploy that was overtaken in
-    the middle of it, look and plan again."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return executor.run(_plan(observed, target, kind, name, reason))
-        except EngineConflict as error:
-            site.notice(f"the engine changed meanwhile ({error.problem}); looking again")
-            observed = site.observe(session)
-            live = observed.live_release
-            if live is not None and live.number == target.release.number:
-                target = replace(target, how="done")
-    return executor.run(_plan(observed, target, kind, name, reason))
+    def plan(observed: Observed) -> Plan:
+        live = observed.live_release
+        there = live is not None and live.number == target.release.number
+        return _plan(observed, replace(target, how="done") if there else target, kind, name, reason)
+
+    run_planned(site, session, executor, observed, plan)
 
 
 def _plan(observed: Observed, target: Target, kind: str, name: str, reason: str | None) -> Plan:

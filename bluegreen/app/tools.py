@@ -6,17 +6,23 @@ from collections.abc import Callable, Mapping
 
 from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site
+from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import Render
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import ProxyFailed
+from bluegreen.model.errors import EngineConflict, ProxyFailed
 from bluegreen.model.names import proxy_container
+from bluegreen.model.observed import Observed
 from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release, Routes
+from bluegreen.planning.steps import Plan
 from bluegreen.proxy.session import ProxySession
 
 PUBLIC_PORT = 8080
 PREVIEW_PORT = 8081
 MAX_WORKERS = 8
+
+ATTEMPTS = 3
+"""What is planned on may change between the look and the effect; then look again."""
 
 
 def rendering(site: Site, *, soon: bool = False) -> Render:
@@ -41,6 +47,24 @@ def rendering(site: Site, *, soon: bool = False) -> Render:
         return render_files(routes, settings, settings.workers or min(MAX_WORKERS, prepared[0].result()))
 
     return render
+
+
+def run_planned(
+    site: Site,
+    session: ProxySession,
+    executor: Executor,
+    observed: Observed,
+    plan: Callable[[Observed], Plan],
+) -> None:
+    """Plan and execute. Where the engine has changed since the look, by the last effect of an operation that was
+    overtaken or interrupted in the middle of it, look and plan again."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return executor.run(plan(observed))
+        except EngineConflict as error:
+            site.notice(f"the engine changed meanwhile ({error.problem}); looking again")
+            observed = site.observe(session)
+    return executor.run(plan(observed))
 
 
 def smoke_preview(site: Site, session: ProxySession, release: Release) -> Callable[[], tuple[str, str]]:

@@ -7,6 +7,7 @@ proxy's side travel as one message, with their intents and outcomes written by t
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -16,12 +17,19 @@ from bluegreen.execution import proxyside
 from bluegreen.execution.effects import EFFECTS, Workplace
 from bluegreen.model.errors import BluegreenError, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink, nowhere
-from bluegreen.planning.steps import Activate, Plan, ProxyStep, Smoke, Step, Together
+from bluegreen.planning.steps import Activate, Plan, ProxyStep, RunJob, Smoke, SmokeCommand, Step, Together
 
 Checkpoint = Callable[[Literal["before", "after"], Step], None]
 """Called around every effect; tests kill the process there."""
 
 PARALLEL = 8
+
+ENDS_AT_ONCE = (RunJob, SmokeCommand)
+"""Steps that may take long and leave nothing half done: Ctrl-C ends the wait for them itself."""
+
+LAST_EFFECTS_SECONDS = 20.0
+"""How long an interruption waits for effects under way: more than a container's usual grace. A second Ctrl-C
+does not wait."""
 
 
 class Session(Protocol):
@@ -63,7 +71,9 @@ class Executor:
         self.render = render
         self.emit = emit
         self.checkpoint = checkpoint
-        self.place = Workplace(engine, session, preview, emit, pause, clock)
+        self._interrupted = threading.Event()
+        self._wait = pause
+        self.place = Workplace(engine, session, preview, emit, self._pause, clock)
         self.generation: int | None = None
         self.served: Mapping[str, Any] | None = None
 
@@ -83,18 +93,39 @@ class Executor:
         self._append([_intent(s) for s in steps])
         for step in steps:
             self.emit(Event("step", step.verb, step.subject, step.cause, data={"phase": step.phase}))
-        if len(steps) == 1:
-            outcomes = [self._effect(steps[0])]
-        else:
-            from concurrent.futures import ThreadPoolExecutor  # a warm rollback never comes here
-
-            with ThreadPoolExecutor(min(PARALLEL, len(steps))) as pool:
-                outcomes = list(pool.map(self._effect, steps))
+        outcomes = self._carry_out(steps)
         # Without the epoch: an outcome is a fact, and whoever took over waits for it.
         self._append([_outcome(s, ms, error) for s, (ms, error) in zip(steps, outcomes, strict=True)], epoch=False)
         for _, error in outcomes:
             if error is not None:
                 raise error
+
+    def _carry_out(self, steps: Sequence[Step]) -> list[tuple[float, BluegreenError | None]]:
+        """The effects, side by side, and never in the thread that Ctrl-C strikes.
+
+        What has begun on the engine goes on there, whoever waits for it. So an interruption is raised once the
+        effects are over: what they made is then there to be seen, and put back.
+        """
+        if isinstance(steps[0], ENDS_AT_ONCE):
+            return [self._effect(step) for step in steps]
+        from concurrent.futures import ThreadPoolExecutor, wait  # not on the way to a warm rollback's flip
+
+        pool = ThreadPoolExecutor(min(PARALLEL, len(steps)))
+        running = [pool.submit(self._effect, step) for step in steps]
+        try:
+            return [one.result() for one in running]
+        except BaseException:
+            self._interrupted.set()
+            wait(running, LAST_EFFECTS_SECONDS)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pause(self, seconds: float) -> None:
+        """What waits for readiness stops waiting when the operation is interrupted."""
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
+        self._wait(seconds)
 
     def _effect(self, step: Step) -> tuple[float, BluegreenError | None]:
         self.checkpoint("before", step)

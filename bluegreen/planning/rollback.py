@@ -120,6 +120,7 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
         stack = observed.proxy.back.stacks[target.slot]
         steps: list[Step | Together] = [
             *traffic.flip_back(observed, stack, target.slot, deploy.kind, deploy.operation, deploy.reason, leaving),
+            *_forgiven(observed, target.release, deploy.kind),
             *workers(observed, target.slot, target.release, overtaken=deploy.overtaken),
         ]
         return Plan(tuple(steps))
@@ -138,6 +139,13 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
         for c in observed.kept(target.release.number)
     )
     return plan + Plan(tuple(after))
+
+
+def _forgiven(observed: Observed, release: Release, kind: str) -> list[Step]:
+    """Whoever switches forward to a release marked bad takes the mark away: later rollbacks may go to it again."""
+    if kind != "switch" or not observed.history.is_bad(release.number):
+        return []
+    return [traffic.marked(release, None, "switched to on purpose")]
 
 
 def _finish(observed: Observed, target: Target, deploy: Deployment) -> Plan:

@@ -113,10 +113,10 @@ def switched(observed: Observed, release: Release, kind: str, operation: str, re
     return Record(events=(event,), cause="history")
 
 
-def marked(release: Release, mark: str, reason: str) -> Record:
+def marked(release: Release, mark: str | None, reason: str) -> Record:
     return Record(
         events=({"event": "marked", "release": release.number, "mark": mark, "reason": reason},),
-        cause="a rollback never goes by itself to a release marked bad",
+        cause="a rollback never goes by itself to a release marked bad" if mark else "someone went to it on purpose",
     )
 
 
