@@ -49,6 +49,10 @@ def history(site: Site) -> tuple[Row, ...]:
     """Every release the journal or a label knows of, newest first."""
     with site.session() as session:
         observed = site.observe(session, networks=False, history=True)
+    state = observed.proxy
+    if state.journal != "ok":
+        detail = f" ({state.journal_detail}): what follows is not shown" if state.journal_detail else ""
+        site.notice(f"the journal is {state.journal}{detail}; bg proxy repair begins a new one")
     return rows(observed)
 
 
@@ -195,6 +199,11 @@ def _matches(container: Container, word: str) -> bool:
     return word in (str(container.release), container.slot, release.tag if release else None, container.name)
 
 
+def _services(wanted: tuple[str, ...], record: ReleaseRecord) -> list[str]:
+    """The words that don't name the release: services."""
+    return [w for w in wanted if w not in (record.tag, str(record.number))]
+
+
 def _saved(site: Site, wanted: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     try:
         with site.session() as session:
@@ -208,7 +217,7 @@ def _saved(site: Site, wanted: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
             for record in records[-1:]:
                 listing = session.send([{"op": "get", "path": f"{record.failed_operation}/"}])[0]
                 for name in listing.get("list", ()):
-                    if not name.endswith(".log"):
+                    if not name.endswith(".log") or not all(f"-{w}-" in name for w in _services(wanted, record)):
                         continue
                     found = True
                     answer = session.run([{"op": "get", "path": f"{record.failed_operation}/{name}"}])[0]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import Any
 
-from bluegreen.app.meanwhile import Meanwhile
+from bluegreen.app.opening import Opening
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
+from bluegreen.model.containers import Container
 from bluegreen.model.errors import BluegreenError, Exit, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
@@ -46,9 +48,16 @@ class MoveResult:
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-def rollback(site: Site, to: str | None = None, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
+def rollback(
+    site: Site,
+    to: str | None = None,
+    *,
+    reason: str | None = None,
+    dry_run: bool = False,
+    opening: Opening | None = None,
+) -> MoveResult:
     """Take traffic back. Never waits for another operation: it takes over. Raises `Refused`, naming what works."""
-    with _session_even_if_stopped(site) as (session, observed):
+    with _first_picture(site, opening) as (session, observed):
         for _ in range(ATTEMPTS - 1):
             try:
                 return _rollback(site, session, observed, to, reason, dry_run=dry_run)
@@ -271,48 +280,32 @@ def _announce(site: Site, observed: Observed, target: Target) -> None:
     )
 
 
-class _session_even_if_stopped:  # noqa: N801 - used as a function
-    """A session and a first picture. A stopped or deleted proxy is brought back first: nothing serves anyway.
-
-    The containers are listed while the agent starts: both are waits for the engine.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._context: Any = None
-
-    def __enter__(self) -> tuple[ProxySession, Observed]:
-        site = self._site
-        listing = Meanwhile(lambda: site.engine.containers(site.name))
+@contextmanager
+def _first_picture(site: Site, opening: Opening | None) -> Iterator[tuple[ProxySession, Observed]]:
+    """A session, and what there is. A stopped or deleted proxy is brought back first: nothing serves anyway."""
+    with opening or Opening(site) as begun:
         try:
-            session = self._open()
-            answer = session.run([{"op": "read", "history": False}])[0]
+            session, answer = begun.read()
         except ProxyFailed as error:
             if error.code != "proxy.not-running":
                 raise
-            self._bring_back(listing.result())
-            session = self._open()
-            return session, site.observe(session, networks=False)
-        return session, site.picture(answer, listing.result())
+            _bring_back(site, begun.containers)
+        else:
+            yield session, site.picture(answer, begun.containers)
+            return
+    with site.session() as session:
+        yield session, site.observe(session, networks=False)
 
-    def __exit__(self, *error: object) -> None:
-        if self._context is not None:
-            self._context.__exit__(*error)
 
-    def _open(self) -> ProxySession:
-        self._context = self._site.session()
-        session: ProxySession = self._context.__enter__()
-        return session
+def _bring_back(site: Site, containers: list[Container]) -> None:
+    from bluegreen.app.ground import start_proxy
+    from bluegreen.model.errors import Refused
 
-    def _bring_back(self, containers: list[Any]) -> None:
-        from bluegreen.app.ground import start_proxy
-        from bluegreen.model.errors import Refused
-
-        if not containers:
-            raise Refused(
-                "project.not-here",
-                f"nothing of a project {self._site.name} is on this engine",
-                next=("bg --help", "bg status -p NAME"),
-            )
-        self._site.notice("the proxy was not running: starting it first")
-        start_proxy(self._site)
+    if not containers:
+        raise Refused(
+            "project.not-here",
+            f"nothing of a project {site.name} is on this engine",
+            next=("bg --help", "bg status -p NAME"),
+        )
+    site.notice("the proxy was not running: starting it first")
+    start_proxy(site)

@@ -169,7 +169,7 @@ def repair_journal(site: Site) -> Mapping[str, Any]:
     Lost are who and when of what is no longer on the engine, and marks. Refused while the journal is sound.
     """
     with site.session() as session:
-        observed = site.observe(session, networks=False)
+        observed = site.observe(session, networks=False, history=True)  # a tail may be sound again after a rollback
         if observed.proxy.journal == "ok":
             raise Refused("proxy.journal-sound", "the journal is sound: nothing to repair", next=("bg status",))
         name = operation_id("repair")
