@@ -22,11 +22,15 @@ def command(run: Run, to: str | None, option: str | None, reason: str | None, dr
     """
     if to and option and to != option:
         raise click.UsageError(f"{to} and --to {option} are two releases; name one")
+    from bluegreen.app.opening import Opening
+
+    if not dry_run:
+        ignore_hangup()
+    site = run.site()
+    opening = Opening(site)
     from bluegreen.app.rollback import rollback
     from bluegreen.cli.moving import Moving
 
     moving = Moving(run, "rollback")
-    if not dry_run:
-        ignore_hangup()
-    site = run.site()
-    return moving.finish(site.name, rollback(site, option or to, reason=reason, dry_run=dry_run))
+    done = rollback(site, option or to, reason=reason, dry_run=dry_run, opening=opening)
+    return moving.finish(site.name, done)
