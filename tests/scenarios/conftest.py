@@ -13,6 +13,9 @@ from bluegreen.engine.connect import resolve
 from tests.scenarios.stack import Stack
 from tests.support import base_image, unique
 
+# Containers that a test itself needs are removed by it; a second container to watch over that needs more rights.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+
 TOY = Path(__file__).parent / "toy"
 KEEP = os.environ.get("BG_KEEP") == "1"
 

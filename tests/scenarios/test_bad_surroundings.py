@@ -48,10 +48,7 @@ def test_a_port_held_by_a_process_is_said_with_its_name_and_nothing_half_made_is
     assert stack.serving == "v1"
 
 
-def test_a_port_held_by_a_container_is_said_with_its_name_and_the_container_is_left_alone(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+def test_a_port_held_by_a_container_is_said_with_its_name_and_the_container_is_left_alone(stack: Stack) -> None:
     holder = DockerContainer(stack.image).with_env("TAG", "other").with_bind_ports(8000, stack.port)
     with holder:
         eventually(lambda: _answers(stack) == "other", what="the other container answering")
@@ -60,6 +57,16 @@ def test_a_port_held_by_a_container_is_said_with_its_name_and_the_container_is_l
         answer.failed(Exit.FAILED, "engine.port-held", str(stack.port), f"the container {name}", "docker stop")
         assert stack.serving == "other"
         assert not stack.containers()
+
+
+def test_a_project_that_runs_under_compose_is_left_to_it_and_both_ways_are_said(stack: Stack) -> None:
+    composed = DockerContainer(stack.image).with_kwargs(labels={"com.docker.compose.project": stack.name})
+    with composed:
+        name = composed.get_wrapped_container().name
+        answer = stack.deploy("v1")
+        answer.failed(Exit.REFUSED, "engine.compose-runs", str(name), f"docker compose -p {stack.name} down")
+        assert not stack.containers()
+    stack.deploy("v1").succeeded()
 
 
 # -- what an image is built from ---------------------------------------------------------------------------

@@ -107,6 +107,32 @@ def test_a_kept_release_that_is_not_whole_is_said_and_a_rollback_to_it_is_refuse
         answer.failed(Exit.REFUSED, "rollback.unknown", kept["tag"], "deploy")
 
 
+@pytest.mark.parametrize("damage", ["corrupt", "missing"])
+def test_a_lost_journal_stops_everything_but_a_rollback_and_can_be_repaired(shop: Stack, damage: str) -> None:
+    former = shop.status()["standby"]["tag"]
+    # The tail is what commands read: from the last operation's end on.
+    script = {"corrupt": "echo no event >> /bg/journal.jsonl", "missing": "rm /bg/journal.jsonl"}[damage]
+    shop.run_in("proxy", "sh", "-c", script)
+    assert _troubles(shop) == {f"journal.{damage}"}
+    with shop.untouched():
+        shop.deploy(_next()).failed(Exit.FAILED, f"journal.{damage}", "rollback", "proxy repair")
+    answer = shop.bg("rollback").succeeded()
+    assert f"the journal is {damage}" in answer.notices
+    assert shop.serving == former
+    if damage == "corrupt":  # where it is missing the rollback has begun a new one
+        assert "the journal is corrupt (line " in shop.bg("history").succeeded().notices
+        shop.bg("proxy", "repair").succeeded()
+        assert not shop.bg("history").succeeded().notices
+    shop.deploy(_next()).succeeded()
+
+
+def test_a_proxy_of_another_version_is_replaced_and_serves_what_was_live(shop: Stack) -> None:
+    live, before = shop.serving, shop.container("proxy")["Id"]
+    shop.bg("proxy", "upgrade").succeeded()
+    assert shop.container("proxy")["Id"] != before
+    assert shop.serving == live
+
+
 def _next() -> str:
     return f"v{next(NUMBERS)}"
 

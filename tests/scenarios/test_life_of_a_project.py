@@ -81,10 +81,20 @@ def test_the_version_table_tells_what_became_of_every_release(shop: Stack) -> No
     assert table[2].startswith("| v4 | ")
 
 
-def test_a_rollback_is_told_apart_from_what_it_was_by_a_dry_run_first(shop: Stack) -> None:
+DRY_RUNS = {
+    "recreate": ("rollback", "--to", "v3"),
+    "switch": ("switch", "v4"),
+    "remove": ("prune", "--keep", "0"),
+    "remove-volume": ("down",),
+}
+
+
+@pytest.mark.parametrize("step", DRY_RUNS)
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(shop: Stack, step: str) -> None:
     with shop.unchanged():
-        plan = shop.bg("rollback", "--to", "v3", "--dry-run").succeeded().data["plan"]
-        assert "recreate" in {s["step"] for s in plan}
+        answer = shop.bg(*DRY_RUNS[step], "--dry-run").succeeded()
+        assert answer.document["outcome"] == "planned"
+        assert step in {s["step"] for s in answer.data["plan"]}
 
 
 def test_prune_removes_what_is_older_than_is_kept_with_its_image_tags(shop: Stack) -> None:
