@@ -19,6 +19,7 @@ import pytest
 from bluegreen.model.errors import Exit
 from tests.scenarios.conftest import MakeStack
 from tests.scenarios.stack import Answer, Stack, web, worker
+from tests.support import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -145,6 +146,7 @@ def test_a_rollback_in_the_middle_of_a_deploy_wins(shop: Stack, phase: str) -> N
 
 # -- SIGKILL -----------------------------------------------------------------------------------------------
 COMMANDS = ("deploy", "failing deploy", "stage", "rollback", "cold rollback")
+GROUND = 7  # steps that make the networks, volumes and the proxy of a project that has none
 WAYS_ON = ("resume", "abort", "again", "rollback")
 
 
@@ -169,6 +171,20 @@ def test_killed_anywhere_what_serves_is_coherent_and_every_way_on_ends_clean(
             assert status["live"]["tag"] in {before, words[-1], *_known(shop)}, status
 
 
+def test_a_first_deploy_that_is_killed_anywhere_is_gone_on_with_by_the_same_command(stack: Stack) -> None:
+    chance = random.Random(f"first {SEED}")  # noqa: S311 - a sample, no secret
+    steps = len(stack.deploy("v1", "--dry-run").succeeded().data["plan"]) + GROUND
+    checkpoint = chance.randrange(2 * steps)
+    with _told(f"a first deploy killed at checkpoint {checkpoint} of {2 * steps}"):
+        killed = stack.halting(signal.SIGKILL, str(checkpoint), "deploy", "v1").end()
+        with _told(killed.err.strip()):
+            if "halt: SIGKILL" in killed.err:
+                assert killed.code == -signal.SIGKILL, killed
+            stack.deploy("v1").succeeded()
+            assert stack.serving == "v1"
+            stack.is_clean()
+
+
 def _command(shop: Stack, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
     if name == "rollback":
         return ("rollback",), {}
@@ -182,10 +198,10 @@ def _command(shop: Stack, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
 
 def _is_coherent(shop: Stack) -> None:
     """One whole release answers, status says which, and no worker runs twice."""
-    status = shop.status()
+    # The agent notices a moment later that its client is gone.
+    status = eventually(lambda: found if (found := shop.status())["lease"] is None else {}, what="the lease's end")
     assert status["live"]["tag"] == shop.serving, status
     assert status["live"]["running"] == status["live"]["wanted"], status
-    assert status["lease"] is None, status
     unfinished = status["operation"] is not None
     assert ("operation.unfinished" in {t["code"] for t in status["troubles"]}) is unfinished, status
     assert len({n.partition("-")[0] for n in shop.running(service="worker")}) <= 1, status
