@@ -136,11 +136,16 @@ def prune(observed: Observed, keep: int, protect: frozenset[int], *, broken: boo
     useless = [n for n in numbers if broken and (r := observed.release(n)) and not observed.kept_whole(r)]
     leaving = dict.fromkeys([n for n in numbers if n not in useless][keep:], f"older than the {keep} releases kept")
     leaving |= dict.fromkeys(useless, "no longer whole, so nobody can go back to it")
-    steps: list[Step] = []
+    containers: list[Step] = []
+    images: list[Step] = []
     for number, cause in sorted(leaving.items(), reverse=True):
-        steps.extend(RemoveContainer(name=c.name, id=c.id, cause=cause) for c in observed.kept(number))
-        steps.extend(let_go_of_images(observed, number, cause))
-    return [*steps, PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use")]
+        containers.extend(RemoveContainer(name=c.name, id=c.id, cause=cause) for c in observed.kept(number))
+        images.extend(let_go_of_images(observed, number, cause))
+    return [
+        *together(containers),
+        *together(images),
+        PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use"),
+    ]
 
 
 def let_go_of_images(observed: Observed, number: int, cause: str) -> list[Step]:
