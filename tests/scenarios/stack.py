@@ -226,6 +226,7 @@ class Stack:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_hear_ctrl_c,
         )
         return Running(("bg", *words), process)
 
@@ -370,6 +371,11 @@ def clean_environment() -> dict[str, str]:
     steering = {"TAG", "MEMORY", "DEADLINE", "TIMEOUT", *KNOBS}
     own = {n: v for n, v in os.environ.items() if n not in steering and not n.startswith(("BG_", "COMPOSE_"))}
     return {**own, **{variable: base_image(variable) for variable in OFFICIAL}}
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background has it ignored, and so has all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _kept(name: str) -> bool:
