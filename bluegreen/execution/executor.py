@@ -108,18 +108,38 @@ class Executor:
         """
         if isinstance(steps[0], ENDS_AT_ONCE):
             return [self._effect(step) for step in steps]
-        from concurrent.futures import ThreadPoolExecutor, wait  # not on the way to a warm rollback's flip
-
-        pool = ThreadPoolExecutor(min(PARALLEL, len(steps)))
-        running = [pool.submit(self._effect, step) for step in steps]
+        answers: dict[int, tuple[float, BluegreenError | None] | BaseException] = {}
+        threads: list[threading.Thread] = []
         try:
-            return [one.result() for one in running]
+            for start in range(0, len(steps), PARALLEL):
+                for number in range(start, min(start + PARALLEL, len(steps))):
+                    # Daemons: an effect that hangs must not keep an interrupted process from ending.
+                    arguments = (answers, number, steps[number])
+                    threads.append(threading.Thread(target=self._answer, args=arguments, daemon=True))
+                    threads[-1].start()
+                for thread in threads[start:]:
+                    thread.join()
         except BaseException:
             self._interrupted.set()
-            wait(running, LAST_EFFECTS_SECONDS)
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join(LAST_EFFECTS_SECONDS)
             raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        out = []
+        for number in range(len(steps)):
+            answer = answers[number]
+            if isinstance(answer, BaseException):
+                raise answer
+            out.append(answer)
+        return out
+
+    def _answer(
+        self, answers: dict[int, tuple[float, BluegreenError | None] | BaseException], number: int, step: Step
+    ) -> None:
+        try:
+            answers[number] = self._effect(step)
+        except BaseException as error:
+            answers[number] = error
 
     def _pause(self, seconds: float) -> None:
         """What waits for readiness stops waiting when the operation is interrupted."""
