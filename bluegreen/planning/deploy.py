@@ -127,7 +127,10 @@ def plan_deploy(observed: Observed, deploy: Deployment) -> Plan:
         steps.append(traffic.switched(observed, release, deploy.kind, deploy.operation, deploy.reason))
     if not deploy.stage:
         steps.extend(workers(observed, slot, release, overtaken=deploy.overtaken))
-        steps.extend(prune(observed, release.keep, _in_use(observed, release)))
+        retiring = frozenset(
+            c.release for c in observed.stack(slot) if c.release != release.number and observed.was_live(c.release)
+        )
+        steps.extend(prune(observed, release.keep, _in_use(observed, release), retiring=retiring))
     return Plan(tuple(steps), tuple(notices))
 
 

@@ -124,17 +124,26 @@ def _worker_containers(observed: Observed) -> bool:
     return any(c.service in m.of_kind(Kind.WORKER) for m, c in found)
 
 
-def prune(observed: Observed, keep: int, protect: frozenset[int], *, broken: bool = False) -> list[Step | Together]:
+def prune(
+    observed: Observed,
+    keep: int,
+    protect: frozenset[int],
+    *,
+    retiring: frozenset[int] = frozenset(),
+    broken: bool = False,
+) -> list[Step | Together]:
     """Remove kept releases beyond the newest ``keep``; those in ``protect`` count as in use and stay.
 
-    ``broken`` removes those that are no longer whole too: nobody can go back to them.
+    ``retiring`` are those that this very plan keeps: they count already, and stay. ``broken`` removes those that
+    are no longer whole too: nobody can go back to them.
 
     Marked bad goes before good of the same age only by its number: age alone decides, so that the rule can be
     said in one sentence.
     """
-    numbers = sorted({c.release for c in observed.kept()} - protect, reverse=True)
+    numbers = sorted({c.release for c in observed.kept()} - protect | retiring, reverse=True)
     useless = [n for n in numbers if broken and (r := observed.release(n)) and not observed.kept_whole(r)]
-    leaving = dict.fromkeys([n for n in numbers if n not in useless][keep:], f"older than the {keep} releases kept")
+    old = [n for n in numbers if n not in useless][keep:]
+    leaving = dict.fromkeys([n for n in old if n not in retiring], f"older than the {keep} releases kept")
     leaving |= dict.fromkeys(useless, "no longer whole, so nobody can go back to it")
     containers: list[Step] = []
     images: list[Step] = []

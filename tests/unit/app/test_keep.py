@@ -1,0 +1,17 @@
+"""As many releases are kept as the file says, not one more."""
+
+from __future__ import annotations
+
+from tests.world import World
+
+
+def test_a_deploy_leaves_no_more_kept_releases_than_the_file_allows() -> None:
+    world = World()
+    try:
+        for number in range(1, 8):
+            world.deploy(f"v{number}")
+        kept = {c.release for c in world.observed().kept()}
+        assert kept == {3, 4, 5}, "live is 7, 6 stands by, and the file keeps three"
+        world.check_clean()
+    finally:
+        world.close()
