@@ -36,6 +36,17 @@ class ProxyStep(Step):
     """A step that happens on the proxy's side: consecutive ones travel as one message."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Step):
+    """A step about one thing on the engine, by its name."""
+
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
 # -- the ground ------------------------------------------------------------------------------------------------
 
 
@@ -103,17 +114,12 @@ class CloneContainer(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartContainer(Step):
+class StartContainer(Named):
     """Give it its restart policy, then start it. ``restart`` None: it was created with the one that it is to have."""
 
     verb = "start"
     phase = "start"
-    name: str
     restart: str | None
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,19 +128,14 @@ class StartWorker(StartContainer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneContainer(Step):
+class OneContainer(Named):
     """A step that takes something from one container, and means that one: names are handed on, ids are not.
 
     A deploy that was overtaken between the check of its epoch and its effect must not stop the container that a
     rollback has meanwhile made under the same name.
     """
 
-    name: str
     id: str
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,18 +168,13 @@ class RemoveContainer(OneContainer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunJob(Step):
+class RunJob(Named):
     """Start a job's container and wait until it has exited with 0."""
 
     verb = "run-job"
     phase = "start"
-    name: str
     service: str
     timeout: float
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,25 +249,15 @@ class RemoveImage(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveNetwork(Step):
+class RemoveNetwork(Named):
     verb = "remove-network"
     phase = "down"
-    name: str
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveVolume(Step):
+class RemoveVolume(Named):
     verb = "remove-volume"
     phase = "down"
-    name: str
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 # -- the proxy's side ------------------------------------------------------------------------------------------

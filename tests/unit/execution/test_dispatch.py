@@ -10,7 +10,7 @@ from bluegreen.execution.effects import EFFECTS
 from bluegreen.planning import steps
 from bluegreen.planning.steps import Activate, ProxyStep, Step
 
-ABSTRACT = {Step, ProxyStep, Activate, steps.OneContainer}
+ABSTRACT = {Step, ProxyStep, Activate, steps.Named, steps.OneContainer}
 KINDS = [
     kind for _, kind in inspect.getmembers(steps, inspect.isclass) if issubclass(kind, Step) and kind not in ABSTRACT
 ]
