@@ -358,7 +358,10 @@ class Stack:
         lines = []
         for name, container in self.containers().items():
             lines.append(f"--- {name}: {container['Status']}")
-            lines.append(self.engine.api.logs(container["Id"], tail=30).decode(errors="replace"))
+            try:
+                lines.append(self.engine.api.logs(container["Id"], tail=30).decode(errors="replace"))
+            except docker.errors.APIError as error:  # on its way out: the report of a failure must not fail
+                lines.append(f"no logs: {error.explanation}")
         return "\n".join(lines)
 
 

@@ -76,11 +76,10 @@ def begin(proxy: RealProxy, operation: str) -> tuple[ProxySession, int]:
     """Blue live and green the way back, whatever was before: the session and the current generation."""
     session = proxy.holding(operation)
     current = session.run([{"op": "read"}])[0]
-    number = current["generation"]
-    if current["routes"] is None:
-        number = session.run([topology(routes(proxy, None), number), {"op": "settle", "gate": 2, "seconds": 10}])[0][
-            "generation"
-        ]
+    live = Slot(current["routes"]["live"]) if current["routes"] else None
+    # A flip keeps the topology: first the one that is wanted here, whatever the test before has left, drained or not.
+    change = topology(routes(proxy, live), current["generation"])
+    number = session.run([change, {"op": "settle", "gate": 2, "seconds": 10}])[0]["generation"]
     number = session.run([flip(routes(proxy, Slot.BLUE), number, back=upload(routes(proxy, Slot.GREEN)))])[0][
         "generation"
     ]
@@ -144,7 +143,7 @@ def test_a_killed_proxy_comes_back_with_what_was_live(proxy: RealProxy) -> None:
 
 def test_a_killed_agent_holds_nothing_up(proxy: RealProxy) -> None:
     first = proxy.session()
-    first.run([{"op": "acquire", "operation": "deploy-1", "holder": "ann", "seconds": 60}])
+    first.run([{"op": "seize", "operation": "deploy-1", "holder": "ann", "seconds": 60}])
     pid = first.hello()["pid"]
     proxy.run("sh", "-c", f"kill -9 {pid}")
     second = proxy.session()
