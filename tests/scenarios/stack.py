@@ -175,6 +175,7 @@ class Stack:
     name: str = field(default_factory=unique)
     port: int = field(default_factory=free_port)
     env: dict[str, str] = field(default_factory=dict)
+    _begun: list[subprocess.Popen[str]] = field(default_factory=list)
 
     # -- the file ------------------------------------------------------------------------------------------
     def write(
@@ -228,7 +229,15 @@ class Stack:
             text=True,
             preexec_fn=_hear_ctrl_c,
         )
+        self._begun = [p for p in self._begun if p.returncode is None] + [process]
         return Running(("bg", *words), process)
+
+    def end_commands(self) -> None:
+        """Kill the commands that a test which failed has left under way, so that the next one meets none of them."""
+        for process in self._begun:
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
 
     def halting(self, number: signal.Signals, where: str, *words: str, env: Mapping[str, str] | None = None) -> Running:
         """Begin a command that sends itself a signal at a checkpoint, as `tests.scenarios.halt` says."""
@@ -313,9 +322,11 @@ class Stack:
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """Nothing at all is made, removed, started or stopped."""
-        before = self.serving_state(), self.everything(), self.running()
+        serving, there, running = self.serving_state(), self.everything(), self.running()
         yield
-        assert (self.serving_state(), self.everything(), self.running()) == before
+        assert self.serving_state() == serving
+        assert self.everything() == there
+        assert self.running() == running
 
     def is_clean(self) -> dict[str, Any]:
         """Nothing is unfinished, nobody holds the lease, status is true, every container is accounted for."""
@@ -342,6 +353,7 @@ class Stack:
 
     def clean(self) -> None:
         """Remove every trace, whatever state it is in."""
+        self.end_commands()
         api = self.engine.api
         for name in self.containers():
             _try(lambda name=name: api.remove_container(f"{self.name}-{name}", force=True, v=True))

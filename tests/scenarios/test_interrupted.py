@@ -44,6 +44,7 @@ def shop(deployed: Stack) -> Iterator[Stack]:
         deployed.bg("abort").succeeded()  # another test's failure is not this one's
     deployed.deploy(_next()).succeeded()
     yield deployed
+    deployed.end_commands()
     deployed.is_clean()
 
 
@@ -107,7 +108,8 @@ def test_ctrl_c_while_a_release_is_proven_is_said_and_why_tells_it(shop: Stack) 
 # -- two at once -------------------------------------------------------------------------------------------
 def test_of_two_deploys_at_once_the_second_is_told_who_is_at_it_and_the_first_is_not_disturbed(shop: Stack) -> None:
     first, second = _next(), _next()
-    running = shop.halting(STOP, "before start", "deploy", first)
+    # Where nothing runs side by side: a container that another thread has asked for could still come into being.
+    running = shop.halting(STOP, "before switch", "deploy", first)
     running.until_stopped()
     try:
         with shop.unchanged():
