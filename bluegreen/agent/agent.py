@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .files import Files
     from .nginx import Nginx
 
+GENERATIONS_KEPT = 20
+"""After each operation: those who only ever switch back and forth would fill the volume otherwise."""
+
 GENERATIONS_WHEN_FULL = 3
 EFFECTS = ("activate", "drop_back", "prune")
 """Operations whose intent must outlast a loss of power before they begin."""
@@ -269,6 +272,7 @@ def _renew(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
 def _release(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     with agent.files.lock():
         agent.leases.release(str(op["operation"]))
+        agent.store.forget(GENERATIONS_KEPT)
     return {}
 
 

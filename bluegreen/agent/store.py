@@ -108,6 +108,13 @@ class Store:
 
     # -- tidying -------------------------------------------------------------------------------------------
     def prune(self, keep: int) -> list[int]:
+        """Remove all but the last ``keep`` generations, and uploads that were left over."""
+        old = self.forget(keep)
+        for name in self.files.names("staging"):
+            self.files.remove(f"staging/{name}")
+        return old
+
+    def forget(self, keep: int) -> list[int]:
         """Remove all but the last ``keep`` generations, never current, its parent or the way back."""
         current = self.current()
         parent = (self.routes("current") or {}).get("parent")
@@ -117,8 +124,6 @@ class Store:
         old = [n for n in numbers[: -keep or None] if n not in needed]
         for number in old:
             self.files.remove(name_of(number))
-        for name in self.files.names("staging"):
-            self.files.remove(f"staging/{name}")
         return old
 
     # -- helpers -------------------------------------------------------------------------------------------
