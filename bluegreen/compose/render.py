@@ -7,17 +7,17 @@ from typing import Any
 
 from bluegreen.compose.digest import config_digest, file_digest, release_digest
 from bluegreen.model.codec import encode
-from bluegreen.model.project import Build, Project, Service
+from bluegreen.model.project import Build, Project, Service, SmokeCheck
 
 MASK = "********"
-_SECRET_NAME = re.compile(r"PASS(?:WORD|WD|PHRASE)?|PWD|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#\s@]*):([^\s@]+)@")
 
 
 def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
     """Plain data that JSON and YAML can hold. Files appear by digest and size, never by content.
 
-    Values of variables whose names sound secret, and passwords in URLs, are masked unless ``reveal``.
+    Values of the environment, of build arguments and of smoke checks' headers, and passwords in URLs anywhere, are
+    masked unless ``reveal``: no name says for sure what is a secret.
     """
     return {
         "name": project.name,
@@ -27,7 +27,10 @@ def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
         "keep": project.keep,
         "drain": project.drain,
         "proxy": encode(project.proxy),
-        "smoke": [*(encode(check) for check in project.smoke), *({"command": c} for c in project.smoke_commands)],
+        "smoke": [
+            *(_smoke(check, reveal) for check in project.smoke),
+            *({"command": _without_passwords(c, reveal)} for c in project.smoke_commands),
+        ],
         "services": {name: _service(service, reveal) for name, service in project.services.items()},
         "networks": {name: encode(network) for name, network in project.networks.items()},
         "volumes": {name: encode(volume) for name, volume in project.volumes.items()},
@@ -40,6 +43,11 @@ def to_yaml(project: Project, *, reveal: bool = False) -> str:
     data = to_data(project, reveal=reveal)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False)
     return text
+
+
+def _smoke(check: SmokeCheck, reveal: bool) -> dict[str, Any]:
+    data: dict[str, Any] = encode(check)
+    return data if reveal else data | {"headers": dict.fromkeys(check.headers, MASK)}
 
 
 def _service(service: Service, reveal: bool) -> dict[str, Any]:
@@ -70,9 +78,9 @@ def _service(service: Service, reveal: bool) -> dict[str, Any]:
             }
             for path, file in service.files.items()
         }
-    container = encode(service.body)
+    container = _without_passwords(encode(service.body), reveal)
     if "Env" in container:
-        pairs = (entry.partition("=") for entry in container["Env"])
+        pairs = (entry.partition("=") for entry in service.body["Env"])
         container["Env"] = [_masked(key, value, reveal) for key, _, value in pairs]
     data["container"] = container
     return data
@@ -93,8 +101,17 @@ def _build(build: Build, reveal: bool) -> dict[str, Any]:
 
 
 def _masked(name: str, value: str, reveal: bool) -> str:
-    if reveal or not value:
-        return f"{name}={value}"
-    if _SECRET_NAME.search(name):
-        return f"{name}={MASK}"
-    return f"{name}=" + _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
+    return f"{name}={value if reveal or not value else MASK}"
+
+
+def _without_passwords(data: Any, reveal: bool) -> Any:
+    """The same data with the passwords in its URLs masked."""
+    if reveal:
+        return data
+    if isinstance(data, str):
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", data)
+    if isinstance(data, dict):
+        return {key: _without_passwords(value, reveal) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_without_passwords(value, reveal) for value in data]
+    return data

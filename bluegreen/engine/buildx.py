@@ -7,13 +7,19 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from bluegreen.engine.api import Address
 from bluegreen.engine.building import Failure, stoppable
 from bluegreen.engine.protocol import BuildRequest, Progress
+
+_STEERING = re.compile(
+    r"DOCKER_|BUILDX_|BUILDKIT_|COMPOSE_|XDG_|SSH_|SSL_|GIT_|OTEL_|LD_|LC_|(?:PATH|HOME|TMPDIR|LANG|USER|GODEBUG)$"
+)
+_PROXY = re.compile(r"(?:https?|ftp|all|no)_proxy", re.IGNORECASE)
+"""Names of variables that the docker command or its plugin obeys; a proxy only on the way to a distant engine."""
 
 _PATIENCE = 10.0  # seconds a cancelled build has to end by itself
 
@@ -32,9 +38,10 @@ def there(env: Mapping[str, str]) -> bool:
 def run(address: Address, env: Mapping[str, str], request: BuildRequest, line: Progress) -> Failure | None:
     """None where it was built, tagged and loaded into the engine at ``address``."""
     inline = request.build.dockerfile_inline
+    hidden = unlisted(request.build.args, env, address)
     process = subprocess.Popen(
-        command(request),
-        env=environment(address, env),
+        command(request, hidden),
+        env=environment(address, env) | hidden,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -59,12 +66,15 @@ def run(address: Address, env: Mapping[str, str], request: BuildRequest, line: P
     return Failure(reading.reason or f"docker buildx ended with {process.returncode}", reading.step, reading.log)
 
 
-def command(request: BuildRequest) -> list[str]:
-    """Every value stands in one word with its option, so that none can pass for an option itself."""
+def command(request: BuildRequest, hidden: Collection[str] = ()) -> list[str]:
+    """Every value stands in one word with its option, so that none can pass for an option itself.
+
+    Of the arguments in ``hidden`` only the name is there: docker takes their values from its environment.
+    """
     build = request.build
     words = ["docker", "buildx", "build", "--load", "--progress=plain"]
     words += [f"--tag={tag}" for tag in request.tags]
-    words += [f"--build-arg={name}={value}" for name, value in build.args]
+    words += [f"--build-arg={name}" if name in hidden else f"--build-arg={name}={value}" for name, value in build.args]
     words += [f"--label={name}={value}" for name, value in {**dict(build.labels), **request.labels}.items()]
     words += [f"--add-host={host}" for host in build.extra_hosts]
     words += [f"--target={build.target}"] if build.target else []
@@ -74,6 +84,18 @@ def command(request: BuildRequest) -> list[str]:
     words += ["--no-cache"] if build.no_cache else []
     file = "-" if build.dockerfile_inline is not None else str(request.context / build.dockerfile)
     return [*words, f"--file={file}", "--", str(request.context)]
+
+
+def unlisted(args: Iterable[tuple[str, str]], env: Mapping[str, str], address: Address) -> dict[str, str]:
+    """The build arguments that can be handed on through the environment, so that no list of processes shows them.
+
+    Not those that would change what the docker command itself does.
+    """
+
+    def obeyed(name: str) -> bool:
+        return bool(_STEERING.match(name) or (_PROXY.fullmatch(name) and address.scheme != "unix"))
+
+    return {name: value for name, value in args if env.get(name) == value or not (name in env or obeyed(name))}
 
 
 def environment(address: Address, env: Mapping[str, str]) -> dict[str, str]:

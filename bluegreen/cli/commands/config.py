@@ -13,7 +13,7 @@ from bluegreen.cli.run import Run
 
 @click.command(cls=Command)
 @click.argument("tag", required=False)
-@click.option("--reveal", is_flag=True, help="Show values whose names sound secret.")
+@click.option("--reveal", is_flag=True, help="Show the values of variables, build arguments and headers.")
 @click.option("--quiet", "-q", is_flag=True, help="Only check the file.")
 @click.pass_obj
 def command(run: Run, tag: str | None, reveal: bool, quiet: bool) -> int:

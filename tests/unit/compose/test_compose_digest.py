@@ -105,15 +105,19 @@ services:
     build: {context: ., args: {NPM_TOKEN: canary-1, MODE: prod}}
     environment:
       DB_PASSWORD: canary-2
-      SECRET_KEY: canary-3
       DATABASE_URL: postgres://shop:canary-4@db:5432/shop
-      PLAIN: visible
-      EMPTY_TOKEN: ""
+      INNOCENT: canary-3
+      EMPTY: ""
+    command: [serve, "--db=postgres://shop:canary-7@db/shop"]
     secrets: [s]
     configs: [c]
     x-bluegreen: {route: /, port: 80}
 secrets: {s: {environment: S}}
 configs: {c: {content: canary-6}}
+x-bluegreen:
+  smoke:
+    - {GET: /, headers: {X-Api: canary-8}}
+    - command: curl https://shop:canary-9@shop.example/
 """
 
 
@@ -123,19 +127,19 @@ def test_secrets_are_masked_wherever_they_come_from(tmp_path: Path) -> None:
     assert "canary" not in text
     web = to_data(made)["services"]["web"]
     assert web["container"]["Env"] == [
-        f"DATABASE_URL=postgres://shop:{MASK}@db:5432/shop",
+        f"DATABASE_URL={MASK}",
         f"DB_PASSWORD={MASK}",
-        "EMPTY_TOKEN=",
-        "PLAIN=visible",
-        f"SECRET_KEY={MASK}",
+        "EMPTY=",
+        f"INNOCENT={MASK}",
     ]
-    assert web["build"]["args"] == ["MODE=prod", f"NPM_TOKEN={MASK}"]
+    assert web["container"]["Cmd"] == ["serve", f"--db=postgres://shop:{MASK}@db/shop"]
+    assert web["build"]["args"] == [f"MODE={MASK}", f"NPM_TOKEN={MASK}"]
     assert web["files"]["/run/secrets/s"]["size"] == len("canary-5")
 
 
 def test_reveal_shows_variables_and_still_no_files(tmp_path: Path) -> None:
     text = to_yaml(read(tmp_path, SECRETS, env={"S": "canary-5"}), reveal=True)
-    assert all(f"canary-{n}" in text for n in (1, 2, 3, 4))
+    assert all(f"canary-{n}" in text for n in (1, 2, 3, 4, 7, 8, 9))
     assert "canary-5" not in text
     assert "canary-6" not in text
 

@@ -123,6 +123,19 @@ def test_no_value_can_pass_for_an_option(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_build_argument_s_value_is_in_no_list_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = (("NPM_TOKEN", "canary-1"), ("http_proxy", "http://u:canary-2@p"), ("HOME", "/other"), ("DOCKER_HOST", "x"))
+    request = BuildRequest(tmp_path, Build(tmp_path, args=args), ("a:1",))
+    env = docker(tmp_path, 'echo "$@"; echo $NPM_TOKEN $http_proxy $DOCKER_HOST') | {"HOME": "/root"}
+    _, (words, seen) = run(env, request, monkeypatch)
+    assert "canary" not in words
+    assert "--build-arg=NPM_TOKEN --build-arg=http_proxy --build-arg=HOME=/other --build-arg=DOCKER_HOST=x" in words
+    assert seen == "canary-1 http://u:canary-2@p unix:///x.sock"
+    distant = Address("tcp://x:1", "test")
+    assert buildx.unlisted(args, env, distant) == {"NPM_TOKEN": "canary-1"}
+    assert buildx.unlisted(args, {"http_proxy": args[1][1]}, distant).keys() == {"NPM_TOKEN", "http_proxy"}
+
+
 def test_it_builds_on_the_same_engine(tmp_path: Path) -> None:
     address = Address("tcp://x:1", "test", {"ca": f"{tmp_path}/ca.pem"})
     env = buildx.environment(address, {"DOCKER_CONTEXT": "other", "HTTP_PROXY": "p"})
