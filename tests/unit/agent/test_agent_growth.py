@@ -11,14 +11,14 @@ from bluegreen.agent.journal import BLOCK
 from tests.proxykit import MemoryProxy, both, topology, way_back
 
 
-def test_a_thousand_rollbacks_leave_no_more_generations_than_are_kept(proxy: MemoryProxy) -> None:
+def test_a_hundred_rollbacks_leave_no_more_generations_than_are_kept(proxy: MemoryProxy) -> None:
     proxy.at_blue()
-    for number in range(2, 1002):
+    for number in range(2, 102):
         session = proxy.session()
         session.run([{"op": "seize", "operation": f"rollback-{number}", "holder": "test", "seconds": 30}])
         session.run([way_back(number), {"op": "release", "operation": f"rollback-{number}"}])
         session.close()
-        kept = [int(name) for name in os.listdir(proxy.root / "generations")]
+        kept = [int(entry.name) for entry in (proxy.root / "generations").iterdir()]
         assert len(kept) <= GENERATIONS_KEPT + 1
         assert {number, number + 1} <= set(kept), "the way back has gone"
 
