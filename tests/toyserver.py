@@ -28,6 +28,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             act(rest)
 
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
     def do_POST(self) -> None:
         if self.headers.get("Transfer-Encoding"):
             count = sum(self._chunks())
@@ -49,6 +52,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _status(self, rest: str) -> None:
         self._answer(int(rest), f"{COLOUR}\n")
+
+    def _only(self, rest: str) -> None:
+        """A file that this colour has; 404, and 503 for what has ``down`` in its name, of any other."""
+        has = rest.startswith(f"{COLOUR}/")
+        self._answer(200 if has else 503 if "down" in rest else 404, f"{COLOUR} {'has' if has else 'lacks'} {rest}\n")
 
     def _redirect(self, _: str) -> None:
         self._answer(301, "", {"Location": "/login"})

@@ -153,6 +153,7 @@ class ProxySettings:
     read_timeout: float = 300.0  # between two reads; also how long an idle WebSocket lives
     send_timeout: float = 60.0
     gzip: bool = True
+    asset_fallback: bool = True  # an asset by content hash that the slot asked has not is answered by the other
     workers: int | None = None  # None: the engine's processors, at most 8
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose X-Forwarded-* are believed
     log_limit: int = 64 * 1024 * 1024  # bytes of access log, over all rotated files

@@ -34,6 +34,11 @@ class Location:
     variable: str = ""
     upstreams: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def target(self) -> str:
+        """Names what requests are passed to; "" where they aren't."""
+        return self.variable or self.service
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -41,6 +46,11 @@ class Server:
     title: str
     default: bool
     locations: tuple[Location, ...]
+
+    @property
+    def targets(self) -> tuple[Location, ...]:
+        """One location for each target of those by prefix."""
+        return tuple({one.target: one for one in self.locations if one.target and not one.exact}.values())
 
 
 @dataclass(slots=True)

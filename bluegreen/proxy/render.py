@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_WORKERS = 8
+ASSET = (
+    r"(?:/immutable/.+|[._-](?:[0-9a-f]{8,64}|(?=[^./]*[0-9A-Z])[0-9A-Za-z_-]{8}|(?=[^./]*[0-9])[0-9A-Za-z]{9,64}))"
+    r"(?:[.][a-z]{2,10})?[.](?:m?js|css|map|wasm|woff2?|ttf|otf|eot|svg|png|jpe?g|gif|webp|avif|ico)$"
+)
+"""A path that ends like a build tool's asset with its content's hash in the name.
+
+Hexadecimal of 8 digits or more (webpack, Angular, Django, Rails, Phoenix); exactly 8 characters of base 32 or 64 (Vite,
+Rollup, esbuild), or more without ``-`` and ``_``, with a digit or a capital, so that a plain word is none; or anything
+below ``/immutable/`` (SvelteKit).
+"""
 TEMPLATES = ("nginx.conf", "slot.conf", "upstreams.conf")
 
 
@@ -42,6 +52,8 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         "read_timeout": _milliseconds("read_timeout", settings.read_timeout),
         "send_timeout": _milliseconds("send_timeout", settings.send_timeout),
         "gzip": bool(settings.gzip),
+        "asset_fallback": bool(settings.asset_fallback),
+        "asset": ASSET,
         "port": listen_port(settings.listen)[1] or '""',  # 0: the engine chooses, and nobody knows yet
         "trusted": [_network(network) for network in settings.trusted_proxies],
         "servers": hosts.servers,

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -42,6 +43,13 @@ def exchange(proxy: RealProxy, request: bytes) -> bytes:
     with proxy.connect() as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def token(proxy: RealProxy) -> str:
+    session = proxy.session()
+    found = session.run([{"op": "preview"}])[0]["token"]
+    session.close()
+    return str(found)
 
 
 def headers_seen(proxy: RealProxy, **sent: str) -> dict[str, str]:
@@ -168,6 +176,61 @@ def test_the_applications_own_answers_are_left_alone(proxy: RealProxy) -> None:
     assert (status, headers["location"]) == (301, "/login")
     assert headers["server"] == "nginx"
     assert not [name for name in headers if "bluegreen" in name]
+
+
+ASSET = "app.3f2a9c8d.js"
+
+
+def test_an_asset_by_its_hash_that_only_the_other_release_has_is_answered_by_that_one(proxy: RealProxy) -> None:
+    told = {"X-Bluegreen-Token": token(proxy)}
+    status, headers, body = proxy.get(f"/only/green/{ASSET}?v=1", told)
+    assert (status, body) == (200, f"green has green/{ASSET}\n".encode())
+    assert (headers["x-bluegreen-slot"], headers["x-bluegreen-fallback"]) == ("green", "asset")
+    status, headers, body = proxy.get(f"/only/blue/{ASSET}", told)
+    assert (status, body) == (200, f"blue has blue/{ASSET}\n".encode())
+    assert headers["x-bluegreen-slot"] == "blue"
+    assert "x-bluegreen-fallback" not in headers
+    (line,) = eventually(lambda: [one for one in log_lines(proxy) if one["fallback"]], what="the log's line")
+    assert (line["uri"], line["slot"], line["route"]) == (f"/only/green/{ASSET}", "green", "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/only/none/{ASSET}", 404),  # neither has it
+        ("/only/green/app.js", 404),  # no hash
+        ("/only/green/3f2a9c8d", 404),  # no asset
+        (f"/only/green/down-{ASSET}", 503),
+    ],
+)
+def test_nothing_else_is_answered_by_a_release_that_is_not_live(proxy: RealProxy, path: str, status: int) -> None:
+    own = f"blue lacks {path.removeprefix('/only/')}\n".encode()
+    assert proxy.get(path)[::2] == (status, own)
+
+
+def test_an_asset_that_a_stopped_release_had_is_the_live_ones_404_soon(proxy: RealProxy) -> None:
+    proxy.engine.stop(proxy.toy(Slot.GREEN), 1)
+    try:
+        began = time.monotonic()
+        assert proxy.get(f"/only/green/{ASSET}")[::2] == (404, f"blue lacks green/{ASSET}\n".encode())
+        assert time.monotonic() - began < 5
+    finally:
+        proxy.engine.start(proxy.toy(Slot.GREEN))
+        proxy.await_toys()
+
+
+def test_only_a_get_is_asked_of_the_other_release(proxy: RealProxy) -> None:
+    request = f"DELETE /only/green/{ASSET} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = exchange(proxy, request.encode())
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert answer.endswith(f"blue lacks green/{ASSET}\n".encode())
+
+
+def test_which_slot_answered_is_told_to_nobody_without_the_token(proxy: RealProxy) -> None:
+    for headers in ({}, {"X-Bluegreen-Token": "guess"}):
+        assert not [name for name in proxy.get("/", headers)[1] if name.startswith("x-bluegreen")]
+    assert proxy.get("/", {"X-Bluegreen-Token": token(proxy)})[1]["x-bluegreen-slot"] == "blue"
+    assert "x-bluegreen-token" not in headers_seen(proxy, X_Bluegreen_Token=token(proxy))
 
 
 def test_an_application_that_fails_to_answer_is_a_502_that_names_nothing(proxy: RealProxy) -> None:

@@ -257,6 +257,7 @@ def test_the_whole_top_level_block(tmp_path: Path) -> None:
     read_timeout: 1h
     send_timeout: 90
     gzip: off
+    asset_fallback: off
     workers: 4
     trusted_proxies: [10.0.0.0/8, 192.0.2.1, 'fd00::/8']
     log_limit: 16m
@@ -283,6 +284,7 @@ def test_the_whole_top_level_block(tmp_path: Path) -> None:
         read_timeout=3600.0,
         send_timeout=90.0,
         gzip=False,
+        asset_fallback=False,
         workers=4,
         trusted_proxies=("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"),
         log_limit=16 * 1024**2,

@@ -91,6 +91,7 @@ def test_a_flip_changes_only_what_says_what_is_live() -> None:
         {"body_limit": 0},
         {"read_timeout": 1.5},
         {"gzip": False},
+        {"asset_fallback": False},
         {"workers": 3},
         {"trusted_proxies": ("10.0.0.0/8", "::1")},
         {"listen": "8443"},
