@@ -111,7 +111,9 @@ def _quoted(start: str, lines: list[str], index: int) -> tuple[str, int]:
             if char == quote and not escaped:
                 rest = text[position + 1 :].strip()
                 if rest and not rest.startswith("#"):
-                    raise EnvFileError(index, f"goes on behind its closing quote: {rest[:20]!r}")
+                    raise EnvFileError(
+                        index, "goes on behind its closing quote"
+                    )  # not with what: it is a piece of a value
                 value = text[1:position]
                 # Double quotes are unescaped with the rest of their escapes.
                 return quote + (value.replace("\\'", "'") if quote == "'" else value), index

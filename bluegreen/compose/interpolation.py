@@ -61,7 +61,7 @@ def substitute(
             parts.append(_value(name.group(), lookup, unset, excused))
             position = name.end()
         else:
-            raise _malformed(text[dollar:])
+            raise _malformed(text[dollar : dollar + 2])  # the rest may be a password's
     parts.append(text[position:])
     return "".join(parts)
 

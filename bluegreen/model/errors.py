@@ -20,6 +20,7 @@ class Exit(IntEnum):
     HELD = 7  # another operation holds the lease, or overtook this one
     UNREACHABLE = 8  # no engine answers
     INCOMPLETE = 9  # traffic moved and was verified; a step after it (workers, clean-up) failed
+    UNKNOWN = 10  # the answer got lost while traffic was being moved, and nobody could be asked again
     INTERRUPTED = 130
 
 
@@ -37,6 +38,16 @@ class Problem:
         return f"{place}{self.message}"
 
 
+def without_passwords(text: str) -> str:
+    """A text with the passwords in its URLs masked. What git, a registry or an engine says may hold some, and errors
+    go to journals and logs."""
+    if "@" not in text or "://" not in text:
+        return text
+    import re
+
+    return re.sub(r"(?<=://)([^:/?#\s@]*):[^\s@/]+@", r"\1:********@", text)
+
+
 class BluegreenError(Exception):
     """An error that is part of the product. Carries one or more problems and an exit code."""
 
@@ -52,6 +63,7 @@ class BluegreenError(Exception):
         exit: Exit | None = None,
         problems: tuple[Problem, ...] = (),
     ) -> None:
+        message = without_passwords(message)
         super().__init__(message)
         self.problem = Problem(code, message, where, next)
         self.problems = problems or (self.problem,)

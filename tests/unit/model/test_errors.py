@@ -1,0 +1,24 @@
+"""What errors say, wherever it comes from."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.model.errors import BluegreenError
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "fatal: 'https://bot:hunter2@git.example/shop.git' denied",
+            "fatal: 'https://bot:********@git.example/shop.git' denied",
+        ),
+        ("through http://:p%40ss@proxy:3128, and a@b", "through http://:********@proxy:3128, and a@b"),
+        ("at ssh://deploy@shop.example", "at ssh://deploy@shop.example"),
+        ("GET http://shop.example:80/a@b", "GET http://shop.example:80/a@b"),
+    ],
+)
+def test_no_error_says_a_password_of_an_address(said: str, shown: str) -> None:
+    error = BluegreenError("x", said)
+    assert str(error) == error.problem.message == shown
