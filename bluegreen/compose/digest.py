@@ -26,7 +26,7 @@ def release_digest(project: Project) -> str:
         {
             "services": {s.name: _definition(s) for s in project.services.values() if s.kind is not Kind.SHARED},
             "smoke": [encode(check) for check in project.smoke],
-            "smoke_commands": list(project.smoke_commands),
+            "smoke_commands": [command.text for command in project.smoke_commands],
             "drain": project.drain,
         }
     )

@@ -29,7 +29,7 @@ def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
         "proxy": encode(project.proxy),
         "smoke": [
             *(_smoke(check, reveal) for check in project.smoke),
-            *({"command": _without_passwords(c, reveal)} for c in project.smoke_commands),
+            *({"command": c.text if reveal else _without_passwords(c.written, reveal)} for c in project.smoke_commands),
         ],
         "services": {name: _service(service, reveal) for name, service in project.services.items()},
         "networks": {name: encode(network) for name, network in project.networks.items()},

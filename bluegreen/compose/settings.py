@@ -9,9 +9,9 @@ from typing import Any, Literal, cast
 
 from bluegreen.compose import values
 from bluegreen.compose.extension import HOUR, read_expectation
-from bluegreen.compose.tree import Node, Table
+from bluegreen.compose.tree import Node, Scalar, Table
 from bluegreen.model import names
-from bluegreen.model.project import ProxySettings, SmokeCheck
+from bluegreen.model.project import ProxySettings, Script, SmokeCheck
 
 _KEYS = ("proxy", "keep", "source", "drain", "smoke")
 _PROXY = (
@@ -31,6 +31,7 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _SMOKE = (*_METHODS, "command", "status", "body", "host", "headers", "timeout")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1000}")
+_SECRET = re.compile(r"auth|cookie|credential|key|pass|secret|session|signature|token", re.IGNORECASE)
 _COMMAND = re.compile(r"[^\x00]{1,4000}", re.DOTALL)
 _OF_A_SERVICE = ("route", "port", "health", "internal", "worker", "job", "shared", "host", "shared_volume")
 _HINTS = dict.fromkeys(_OF_A_SERVICE, "it belongs under a service's x-bluegreen")
@@ -46,7 +47,7 @@ class Settings:
     source: Source = "auto"
     drain: float = 300.0
     smoke: list[SmokeCheck] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
+    commands: list[Script] = field(default_factory=list)
 
     def proxy_settings(self, listen: str | None) -> ProxySettings:
         """``listen`` is what the services suggest where the file itself says nothing."""
@@ -163,7 +164,7 @@ def _smoke(node: Node, found: Settings) -> None:
                 fields.at(key).error("smoke-form", f"a command's exit code decides; it has no {key}")
         command = values.matching(n, _COMMAND, "command")
         if command is not None:
-            found.commands.append(command)
+            found.commands.append(Script(command, _written(n) or command))
         return
     if len(methods) != 1 or "command" in fields.entries:
         if isinstance(node, Table):
@@ -173,13 +174,15 @@ def _smoke(node: Node, found: Settings) -> None:
     status, body = read_expectation(fields)
     host = values.matching(n, names.HOST, "host name") if (n := fields.get("host")) else None
     timeout = values.seconds(n, 0.1, HOUR) if (n := fields.get("timeout")) else 10.0
-    headers = _headers(n) if (n := fields.get("headers")) else {}
+    headers, once = _headers(n) if (n := fields.get("headers")) else ({}, False)
     if path is not None and timeout is not None:
-        found.smoke.append(SmokeCheck(methods[0], path, status, body, host, headers, timeout))
+        found.smoke.append(SmokeCheck(methods[0], path, status, body, host, headers, timeout, once))
 
 
-def _headers(node: Node) -> dict[str, str]:
+def _headers(node: Node) -> tuple[dict[str, str], bool]:
+    """The headers, and whether one of them may hold a secret, which no release may carry."""
     headers: dict[str, str] = {}
+    once = False
     for name, value, place in values.pairs(values.table(node)):
         if not _HEADER.fullmatch(name):
             place.error("smoke-form", f"{values.shown(name)} is no name of a header")
@@ -189,4 +192,13 @@ def _headers(node: Node) -> dict[str, str]:
             place.error("smoke-form", "write it as 'host'")
         else:
             headers[name] = value or ""
-    return headers
+            if _written(place) is not None or _SECRET.search(name):
+                once = True
+                place.notice(
+                    "may be a secret, which is kept nowhere: this check runs with deploys, not after a rollback"
+                )
+    return headers, once
+
+
+def _written(node: Node) -> str | None:
+    return node.written if isinstance(node, Scalar) else None

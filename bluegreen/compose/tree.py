@@ -48,6 +48,7 @@ class Scalar(Node):
     plain: bool  # written without quotes
     empty: bool = False  # written as nothing, ``~`` or ``null``
     broken: bool = False  # its variables could not be resolved, which has been reported
+    written: str | None = None  # as the file has it, where variables were replaced in it
 
     @property
     def null(self) -> bool:
@@ -156,7 +157,7 @@ class _Walk:
 
     def _scalar(self, raw: RawScalar, path: str) -> Scalar:
         text = self._readable(raw, path) or ""
-        broken = False
+        broken, written = False, None
         null = raw.tag == _CORE + "null" or (raw.plain and raw.tag is None and raw.text in _NULLS)
         if "$" in text:
             report = self.report
@@ -164,6 +165,7 @@ class _Walk:
             def unset(name: str) -> None:
                 report.notice(raw.line, path, f"the variable {name} is not set; it becomes empty")
 
+            written = text if "$" in text.replace("$$", "") else None
             try:
                 text = substitute(text, self.variables.lookup, unset, self.variables.excused)
                 if not storable(text):
@@ -171,7 +173,7 @@ class _Walk:
             except VariableError as error:
                 report.error(raw.line, path, error.code, error.message, error.next)
                 text, broken = "", True
-        return Scalar(self.report, path, raw.line, text, raw.plain, null, broken)
+        return Scalar(self.report, path, raw.line, text, raw.plain, null, broken, written)
 
     def _readable(self, raw: RawScalar, path: str) -> str | None:
         """The text, unless it can't be stored: a quoted escape can spell NUL or half a character."""

@@ -66,6 +66,10 @@ def _stop(at: Workplace, step: steps.StopContainer) -> None:
 def _keep(at: Workplace, step: steps.KeepContainer) -> None:
     at.engine.set_restart(step.id, "no")
     at.engine.stop(step.id, step.grace)
+    _rename(at, step)
+
+
+def _rename(at: Workplace, step: steps.RenameContainer | steps.KeepContainer) -> None:
     if at.engine.container(step.id).container.name != step.new:
         at.engine.rename(step.id, step.new)
 
@@ -127,11 +131,11 @@ def _smoke_command(at: Workplace, step: steps.SmokeCommand) -> None:
         "BG_PREVIEW_URL": url,
         "BG_PREVIEW_TOKEN": token,
         "BG_SLOT": step.slot,
+        "BG_SMOKE_COMMAND": step.command.text,
     }
     try:
-        done = subprocess.run(  # noqa: S602 - a command from the project's own file, for its own shell
-            step.command,
-            shell=True,
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'eval "$BG_SMOKE_COMMAND"'],  # where a list of processes does not show its variables
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -145,7 +149,7 @@ def _smoke_command(at: Workplace, step: steps.SmokeCommand) -> None:
         ) from error
     lines = done.stdout.decode(errors="replace").splitlines()
     for line in lines[-200:]:
-        at.emit(Event("progress", "smoke", step.command, line.replace(token, "[token]")))
+        at.emit(Event("progress", "smoke", step.subject, line.replace(token, "[token]")))
     if done.returncode != 0:
         tail = "\n".join(line.replace(token, "[token]") for line in lines[-5:])
         raise SmokeFailed(
@@ -177,6 +181,7 @@ EFFECTS: Mapping[type[steps.Step], Callable[[Workplace, Any], None]] = {
     steps.StartWorker: _start,
     steps.StopContainer: _stop,
     steps.KeepContainer: _keep,
+    steps.RenameContainer: _rename,
     steps.RemoveContainer: _remove,
     steps.RunJob: _job,
     steps.AwaitReady: _await,

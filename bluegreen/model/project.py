@@ -48,6 +48,18 @@ class SmokeCheck:
     host: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 10.0
+    once: bool = False  # by deploys only: a header's value comes from a variable or sounds secret, and is kept nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A smoke check that the operator's shell runs. ``written`` is shown: as the file has it, with its variables."""
+
+    text: str = field(repr=False)
+    written: str
+
+    def __str__(self) -> str:
+        return self.written
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +192,7 @@ class Project:
     source: Literal["auto", "git", "tree"] = "auto"
     drain: float = 300.0  # seconds a retired slot's connections may live before its containers are stopped
     smoke: tuple[SmokeCheck, ...] = ()
-    smoke_commands: tuple[str, ...] = ()  # run by the operator's shell
+    smoke_commands: tuple[Script, ...] = ()
     notices: tuple[Notice, ...] = ()
 
     def of_kind(self, *kinds: Kind) -> tuple[Service, ...]:

@@ -75,7 +75,7 @@ def draft(
             for s in project.services.values()
             if s.kind is not Kind.SHARED
         },
-        smoke=project.smoke,
+        smoke=tuple(check for check in project.smoke if not check.once),
         revision=revision,
         subject=subject,
         dirty=dirty,
@@ -143,8 +143,8 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
     upstreams = traffic.topology(observed, slot, stack, release.proxy, force=changed)
     steps: list[Step | Together] = [*upstreams]
     steps.append(traffic.probe_slot(slot, stack, "every new upstream answers through the proxy before it gets traffic"))
-    if release.smoke:
-        steps.append(Smoke(slot=slot, tag=release.tag, checks=release.smoke, cause="the project's own checks"))
+    if checks := deploy.project.smoke if deploy.project else release.smoke:
+        steps.append(Smoke(slot=slot, tag=release.tag, checks=checks, cause="the project's own checks"))
     for command in deploy.project.smoke_commands if deploy.project else ():
         steps.append(SmokeCommand(command=command, slot=slot, cause="the project's own check"))
     if not deploy.stage:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from bluegreen.model.containers import CloneSpec, ContainerSpec
 from bluegreen.model.names import Slot
-from bluegreen.model.project import HealthCheck, Network, ProxySettings, Route, SmokeCheck, Volume
+from bluegreen.model.project import HealthCheck, Network, ProxySettings, Route, Script, SmokeCheck, Volume
 from bluegreen.model.release import Routes
 from bluegreen.model.value import dataclass
 
@@ -165,6 +165,17 @@ class KeepContainer(OneContainer):
 class RemoveContainer(OneContainer):
     verb = "remove"
     phase = "retire"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenameContainer(OneContainer):
+    verb = "rename"
+    phase = "prepare"
+    new: str
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name} to {self.new}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,12 +417,12 @@ class SmokeCommand(Step):
 
     verb = "smoke"
     phase = "smoke"
-    command: str
+    command: Script
     slot: Slot
 
     @property
     def subject(self) -> str:
-        return self.command
+        return self.command.written
 
 
 # -- plans -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bluegreen.model.names import Kind
-from bluegreen.model.project import HealthCheck, ProxySettings, Route, SmokeCheck
+from bluegreen.model.project import HealthCheck, ProxySettings, Route, Script, SmokeCheck
+from bluegreen.planning.deploy import draft
 from tests.unit.compose.composefile import around, notices, problems, read, service
 
 REST = "  other: {image: a, x-bluegreen: {route: /other/, port: 80}}\n"
@@ -241,8 +242,8 @@ def test_the_preview_on_the_public_port(tmp_path: Path) -> None:
 # The top-level block
 
 
-def settings(directory: Path, block: str) -> Any:
-    return read(directory, f"x-bluegreen: {block}\n" + around(""))
+def settings(directory: Path, block: str, **more: Any) -> Any:
+    return read(directory, f"x-bluegreen: {block}\n" + around(""), **more)
 
 
 def test_the_whole_top_level_block(tmp_path: Path) -> None:
@@ -302,7 +303,29 @@ def test_the_whole_top_level_block(tmp_path: Path) -> None:
         ),
         SmokeCheck("POST", "/orders", (405,)),
     )
-    assert project.smoke_commands == ('./smoke.sh "$URL"',)
+    assert project.smoke_commands == (Script('./smoke.sh "$URL"', './smoke.sh "$URL"'),)
+
+
+def test_what_may_be_a_secret_in_a_smoke_check_is_carried_by_no_release(tmp_path: Path) -> None:
+    text = """
+      - {GET: /a, headers: {Accept: text/plain}}
+      - {GET: /b, headers: {X-Shop: "${KEY}"}}
+      - {GET: /c, headers: {authorization: Basic eDp5}}
+      - {command: 'check "${KEY}" "$$LATER"'}
+    """
+    project = settings(tmp_path, f"\n  smoke:{text}", env={"KEY": "canary"})
+    assert [(check.path, check.once) for check in project.smoke] == [("/a", False), ("/b", True), ("/c", True)]
+    assert [notice.where.partition(" ")[2] for notice in project.notices] == [
+        "x-bluegreen.smoke[1].headers.X-Shop",
+        "x-bluegreen.smoke[2].headers.authorization",
+    ]
+    (command,) = project.smoke_commands
+    assert command.text == 'check "canary" "$LATER"'
+    assert str(command) == 'check "${KEY}" "$$LATER"'
+    assert "canary" not in repr(command)
+    carried = draft(project, 1, "v1", "config", {"web": "sha256:x"})
+    assert [check.path for check in carried.smoke] == ["/a"]
+    assert "canary" not in repr(carried)
 
 
 def test_no_body_limit_is_0(tmp_path: Path) -> None:
