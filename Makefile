@@ -54,12 +54,13 @@ lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n scripts/shells && bash -n .ci/run
+	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n scripts/shells && bash -n scripts/bench-tools && bash -n .ci/run
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; \
 	else echo "lint: no shellcheck here, so scripts/ had only its syntax checked" >&2; fi
 
-bench: engine images $(installed) ## measure rollback, status, deploy and start-up against floors
+bench: engine images $(installed) ## measure rollback, status, deploy, start-up and a request's cost against floors
 	@scripts/engine plugins
+	@scripts/bench-tools
 	@$(with_bases) $(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 dist: $(installed) ## the wheel, in dist/

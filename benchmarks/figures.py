@@ -15,10 +15,11 @@ NAME_WIDTH = 46
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, once a run, in milliseconds."""
+    """What was measured, once a run."""
 
     name: str
     values: tuple[float, ...]
+    unit: str = "ms"
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -39,12 +40,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How many times a floor something may take: their medians' ratio, from runs that took turns."""
+    """How many times a floor something may take, or has to reach where it is ``at_least``: their medians' ratio,
+    from runs that took turns."""
 
     name: str
     measured: Figure
     floor: Figure
     limit: float
+    at_least: bool = False
 
     @property
     def ratio(self) -> float:
@@ -52,7 +55,7 @@ class Bar:
 
     @property
     def met(self) -> bool:
-        return self.ratio <= self.limit
+        return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def table(section: Section) -> list[str]:
     lines += [f"  {f.name:<{NAME_WIDTH - 2}}{_figure(f)}" for f in section.figures]
     for bar in section.bars:
         verdict = "pass" if bar.met else "MISS"
-        lines.append(f"  {bar.name:<{NAME_WIDTH - 2}}{bar.ratio:7.2f} times; bar {bar.limit:.2f}: {verdict}")
+        limit = f"{'at least ' if bar.at_least else ''}{bar.limit:.2f}"
+        lines.append(f"  {bar.name:<{NAME_WIDTH - 2}}{bar.ratio:7.2f} times; bar {limit}: {verdict}")
     lines += [f"  {note}" for note in section.notes]
     return lines
 
@@ -98,6 +102,7 @@ def document(sections: Sequence[Section], machine: dict[str, Any]) -> dict[str, 
                         "floor": bar.floor.name,
                         "ratio": round(bar.ratio, 3),
                         "bar": bar.limit,
+                        "at_least": bar.at_least,
                         "met": bar.met,
                     }
                     for bar in section.bars
@@ -110,12 +115,14 @@ def document(sections: Sequence[Section], machine: dict[str, Any]) -> dict[str, 
 
 
 def _figure(figure: Figure) -> str:
-    return f"{figure.median:8.0f}{figure.least:8.0f}{figure.most:8.0f}{len(figure.values):5d}  ms"
+    decimals = 0 if figure.median >= 20 else 1 if figure.median >= 2 else 2
+    numbers = "".join(f"{value:8.{decimals}f}" for value in (figure.median, figure.least, figure.most))
+    return f"{numbers}{len(figure.values):5d}  {figure.unit}"
 
 
 def _data(figure: Figure) -> dict[str, Any]:
     return {
-        "unit": "ms",
+        "unit": figure.unit,
         "n": len(figure.values),
         "median": round(figure.median, 2),
         "min": round(figure.least, 2),

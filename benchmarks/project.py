@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import BenchmarkFailed
+from benchmarks.containers import docker
 from benchmarks.processes import Timing, timed
 
 STACK = Path(__file__).parent / "stack"
@@ -20,8 +21,17 @@ BLUEGREEN = str(Path(sys.executable).with_name("bluegreen"))
 OFFICIAL = "nginx:1.30-trixie"
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all benchmarks share. ``address`` is the engine's."""
+
+    image: str
+    address: str
+
+
 class Project:
-    """``plain`` (two routed services and an internal one) or ``full`` (the same with a worker and smoke checks)."""
+    """A project of one of the files in ``stack/``: ``plain`` (two routed services and an internal one), ``full`` (the
+    same with a worker and smoke checks) or ``proxied`` (one service, and a proxy with everything on)."""
 
     def __init__(self, kind: str, image: str) -> None:
         self.name = f"bgbench-{secrets.token_hex(3)}"
@@ -49,6 +59,14 @@ class Project:
     def last_tag(self) -> str:
         return f"v{self._number}"
 
+    @property
+    def live(self) -> str:
+        """The slot with the traffic."""
+        return str(json.loads(self.bg("status", "--json").output)["data"]["live"]["slot"])
+
+    def network(self, slot: str) -> str:
+        return f"{self.name}-{slot}"
+
     def remove(self) -> None:
         self.bg("down", "--yes", "--volumes", "--images")
 
@@ -70,11 +88,11 @@ def server_image() -> Iterator[str]:
     """The image that all services run, built here and removed afterwards."""
     name = f"bluegreen-bench:{secrets.token_hex(3)}"
     base = os.environ.get("NGINX_IMAGE") or OFFICIAL
-    _docker("build", "-q", "--build-arg", f"NGINX_IMAGE={base}", "-t", name, str(STACK))
+    docker("build", "-q", "--build-arg", f"NGINX_IMAGE={base}", "-t", name, str(STACK))
     try:
         yield name
     finally:
-        _docker("image", "rm", "--force", name)
+        docker("image", "rm", "--force", name)
 
 
 def quiet_environment() -> dict[str, str]:
@@ -86,19 +104,9 @@ def quiet_environment() -> dict[str, str]:
 
 def versions() -> Mapping[str, str]:
     return {
-        "engine": _docker("version", "--format", "{{.Server.Version}}"),
-        "compose": _docker("compose", "version", "--short"),
+        "engine": docker("version", "--format", "{{.Server.Version}}"),
+        "compose": docker("compose", "version", "--short"),
     }
-
-
-def _docker(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise BenchmarkFailed("there is no docker command here; scripts/engine installs one") from error
-    if done.returncode != 0:
-        raise BenchmarkFailed(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout.strip()
 
 
 def _free_port() -> int:

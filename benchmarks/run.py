@@ -15,8 +15,8 @@ import click
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Section, document, missed, table
-from benchmarks.project import server_image, versions
-from benchmarks.suite import BENCHMARKS, Bench
+from benchmarks.project import Bench, server_image, versions
+from benchmarks.suite import BENCHMARKS
 
 STATE = Path(__file__).parent.parent / ".state" / "bench.json"
 MISSED, FAILED = 1, 2

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.cost import cost
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Bar, Figure, Section
 from benchmarks.processes import Timing, taking_turns, timed
-from benchmarks.project import BLUEGREEN, Project, project, quiet_environment
+from benchmarks.project import BLUEGREEN, Bench, Project, project, quiet_environment
 from benchmarks.watcher import Watcher
 
 HELP_BAR = 2.0
@@ -18,14 +19,6 @@ ROLLBACK_BAR = 1.3
 DEPLOY_BAR = 1.5
 
 FLIPPED = b"ROLLED BACK"
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What all benchmarks share. ``address`` is the engine's."""
-
-    image: str
-    address: str
 
 
 @dataclass(slots=True)
@@ -183,6 +176,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "rollback": Benchmark(rollback, 12, 4),
     "first-request": Benchmark(first_request, 8, 3),
     "deploy": Benchmark(deploy, 7, 3),
+    "cost": Benchmark(cost, 11, 3),
 }
 
 

@@ -16,8 +16,8 @@ from benchmarks import run
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Bar, Figure, Section, document, missed, table
 from benchmarks.processes import taking_turns, timed
-from benchmarks.project import FLOORS, STACK, quiet_environment
-from benchmarks.suite import BENCHMARKS, Bench, Benchmark
+from benchmarks.project import FLOORS, STACK, Bench, quiet_environment
+from benchmarks.suite import BENCHMARKS, Benchmark
 from benchmarks.watcher import Watcher
 from tests.support import eventually
 
@@ -62,6 +62,17 @@ def test_a_ratio_at_the_limit_is_met() -> None:
     assert missed([section((13.1,), (10.0,), 1.3)])
 
 
+def test_what_must_be_reached_is_met_from_its_limit_on() -> None:
+    assert Bar("b", Figure("m", (8.0,)), Figure("f", (10.0,)), 0.8, at_least=True).met
+    assert not Bar("b", Figure("m", (7.9,)), Figure("f", (10.0,)), 0.8, at_least=True).met
+
+
+def test_small_figures_keep_what_tells_them_apart() -> None:
+    shown = table(Section("s", "t", (Figure("m", (1.234, 12.0)), Figure("n", (0.123,), "us"))))
+    assert shown[1].split() == ["m", "6.6", "1.2", "12.0", "2", "ms"]
+    assert shown[2].split() == ["n", "0.12", "0.12", "0.12", "1", "us"]
+
+
 def test_the_table_says_all_of_a_bar() -> None:
     lines = table(section((30.0, 20.0, 40.0), (20.0,), 1.25))
     assert lines[0].split() == ["title", "median", "min", "max", "n"]
@@ -84,7 +95,9 @@ def test_the_document_is_json_and_has_every_value() -> None:
         "max": 30.0,
         "values": [30.0, 20.0],
     }
-    assert written["bars"] == [{"name": "b", "measured": "m", "floor": "f", "ratio": 1.25, "bar": 1.5, "met": True}]
+    assert written["bars"] == [
+        {"name": "b", "measured": "m", "floor": "f", "ratio": 1.25, "bar": 1.5, "at_least": False, "met": True}
+    ]
 
 
 # -- processes ---------------------------------------------------------------------------------------------
@@ -188,7 +201,14 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_floors_and_stacks_are_there() -> None:
     assert {f.name for f in FLOORS.glob("*.py")} == {"listing.py", "listing_and_exec.py"}
-    assert {f.name for f in STACK.iterdir()} == {"Dockerfile", "nginx.conf", "plain.yaml", "full.yaml"}
+    assert {f.name for f in STACK.iterdir()} == {
+        "Dockerfile",
+        "minimal.conf",
+        "nginx.conf",
+        "plain.yaml",
+        "full.yaml",
+        "proxied.yaml",
+    }
 
 
 @pytest.mark.parametrize("name", ["plain", "full"])
