@@ -39,8 +39,7 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     watch.lap("staged")
 
     with agent.files.lock():
-        if staged is not None:
-            _flip(agent, op, staged, routes, parent, operation)
+        renamed = None if staged is None else _flip(agent, op, staged, routes, parent, operation)
         number = agent.store.current() or 0
         watch.lap("flipped")
         reloaded = _reload(agent, topology=topology)
@@ -50,7 +49,8 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
         watch.lap("effective")
     served = _await_served(agent, number) if op.get("settle") == "verified" else agent.nginx.served()
     watch.lap("verified")
-    return {"generation": number, "was": parent, "reloaded": reloaded, "ms": watch.laps, "served": served}
+    answer = {"generation": number, "was": parent, "reloaded": reloaded, "ms": watch.laps, "served": served}
+    return answer if renamed is None else {**answer, "renamed": renamed}
 
 
 def reload_where_due(agent: Agent) -> bool:
@@ -149,16 +149,19 @@ def _stage(agent: Agent, operation: str, op: dict[str, Any], routes: dict[str, A
     return staged
 
 
-def _flip(agent: Agent, op: dict[str, Any], staged: str, routes: dict[str, Any], parent: int, operation: str) -> None:
+def _flip(
+    agent: Agent, op: dict[str, Any], staged: str, routes: dict[str, Any], parent: int, operation: str
+) -> float | None:
+    """The moment just before the rename; None where somebody else has made it."""
     try:
         agent.check_epoch(op)
         if _done(agent.store, operation, parent, op):  # a session thought dead was quicker
-            return
+            return None
         if op.get("back") == "parent" or (op["generation"] == "back" and "back" not in op):
             agent.store.stage_back_to(staged, parent)
         number = agent.store.highest() + 1
         agent.store.place(staged, _numbered(agent, routes, number, parent, operation))
-        agent.store.point(number)
+        return agent.store.point(number, agent.clock.monotonic)
     except Refusal:
         agent.files.remove(staged)
         raise

@@ -352,6 +352,16 @@ def _preview(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     return {"token": token.strip()}
 
 
+def _usage(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
+    del op
+    workers = agent.nginx.workers()
+    return {
+        "memory": agent.nginx.memory(),
+        "workers": {"active": workers.active, "old": workers.old, "draining": workers.draining},
+        "clock": agent.clock.monotonic(),
+    }
+
+
 def _prune(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     with agent.files.lock():
         agent.check_epoch(op)
@@ -378,5 +388,6 @@ OPS = {
     "put": _put,
     "get": _get,
     "preview": _preview,
+    "usage": _usage,
     "prune": _prune,
 }

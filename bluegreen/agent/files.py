@@ -117,10 +117,14 @@ class Files:
 
     def symlink(self, name: str, target: str) -> None:
         """Make a symbolic link, or turn one to another target, in one step. `sync` makes it durable."""
+        self.rename(self.symlink_beside(name, target), name)
+
+    def symlink_beside(self, name: str, target: str) -> str:
+        """Make a symbolic link that only has to be renamed to take the place of ``name``; answers its own name."""
         beside = f"{name}.{os.getpid()}.new"
         self.unlink(beside)
         os.symlink(target, self.path(beside))
-        self.rename(beside, name)
+        return beside
 
     def rename(self, name: str, new: str) -> None:
         """`sync` of the directory makes it durable."""

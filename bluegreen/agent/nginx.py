@@ -61,6 +61,10 @@ class Nginx:
         """Try a connection: None, ``refused``, ``timeout`` or ``unreachable``."""
         raise NotImplementedError
 
+    def memory(self) -> int:
+        """Bytes of all its processes, what they share counted once."""
+        raise NotImplementedError
+
     def start(self) -> str:
         """Names this start of the proxy container: another one after each restart."""
         raise NotImplementedError
@@ -118,6 +122,9 @@ class RealNginx(Nginx):
             connection.close()
         return None
 
+    def memory(self) -> int:
+        return sum(_memory(name) for name in os.listdir("/proc") if name.isdigit())
+
     def start(self) -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read().strip()}:{started(1)}"
@@ -139,6 +146,30 @@ def _workers() -> tuple[list[tuple[int, int]], int]:
         elif title.startswith(b"nginx: worker process"):
             active.append((int(name), started(int(name))))
     return active, draining
+
+
+def _memory(pid: str) -> int:
+    """Bytes of a process where it is one of nginx's: its share of what it shares, or all where that isn't told."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if not file.read().startswith(b"nginx: "):
+                return 0
+        return _proportional(pid) or _resident(pid)
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _proportional(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:")), 0)
+    except OSError:
+        return 0
+
+
+def _resident(pid: str) -> int:
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def started(pid: int) -> int:

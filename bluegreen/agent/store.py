@@ -19,6 +19,7 @@ from .jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .files import Files
@@ -90,13 +91,16 @@ class Store:
         self.files.mkdir("generations")
         self.files.rename(staged, name_of(routes["generation"]))
 
-    def point(self, number: int) -> None:
-        """The flip."""
-        self.files.symlink("current", name_of(number))
+    def point(self, number: int, now: Callable[[], float] = lambda: 0.0) -> float:
+        """The flip; answers ``now`` just before it."""
+        beside = self.files.symlink_beside("current", name_of(number))
+        moment = now()
+        self.files.rename(beside, "current")
         # Together, since a journaling file system writes both renames at once, in their order. Were only the second
         # one there after a loss of power, the proxy would start with the newest generation, which is this one.
         self.files.sync("generations")
         self.files.sync("")
+        return moment
 
     def drop_back(self) -> None:
         """Say that there is no way back from now on. Idempotent."""

@@ -148,6 +148,9 @@ class MemoryNginx(Nginx):
             self.clock.pause(timeout)
         return None
 
+    def memory(self) -> int:
+        return 1 << 20
+
     def start(self) -> str:
         return f"memory:{self._starts}"
 

@@ -298,3 +298,10 @@ def test_what_is_kept_for_people_comes_back(ground: Ground) -> None:
     session.run([{"op": "put", "path": "deploy-1/web.log", "text": "last words\n", "append": False}])
     assert session.run([{"op": "get", "path": "deploy-1/"}])[0]["list"] == ["web.log"]
     assert session.run([{"op": "get", "path": "deploy-1/web.log"}])[0]["text"] == "last words\n"
+
+
+def test_what_the_proxy_uses_is_told(ground: Ground) -> None:
+    answer = ground.session().run([{"op": "usage"}])[0]
+    assert 1 << 20 <= answer["memory"] < 1 << 28
+    assert answer["workers"]["active"] >= 1
+    assert answer["clock"] > 0

@@ -52,6 +52,17 @@ def test_a_flip_moves_every_request_without_waiting_for_a_reload(proxy: MemoryPr
     assert state(proxy)["compiled"].endswith("-none")
 
 
+def test_the_moment_of_the_rename_is_told_by_whoever_made_it(proxy: MemoryProxy) -> None:
+    proxy.at_blue()
+    proxy.nginx.clock.pause(5)
+    before = proxy.nginx.clock.monotonic()
+    session = proxy.holding()
+    answer = session.run([way_back(2)])[0]
+    assert before <= answer["renamed"] <= proxy.nginx.clock.monotonic()
+    again = session.run([way_back(2)])[0]
+    assert (again["generation"], "renamed" in again) == (answer["generation"], False)
+
+
 def test_a_flip_then_has_the_compiled_configuration_say_what_is_live(proxy: MemoryProxy) -> None:
     proxy.at_blue()
     assert proxy.holding().run([way_back(2)])[0]["reloaded"]
