@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app import images as imaging
+from bluegreen.app.asking import Unasked, account, asked_again, incomplete, lost
 from bluegreen.app.ground import lay_ground
 from bluegreen.app.recover import restore, save_failure
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
@@ -300,7 +301,23 @@ def _fail(
     executor: Executor,
 ) -> None:
     """After a failure: before the flip the former standby comes back; after it, traffic does if that is sound."""
-    observed = site.observe(session)
+    try:
+        with asked_again(site, session, epoch, operation.id) as (session, epoch, observed):
+            _put_back(site, session, epoch, observed, operation, deployment, error, executor)
+    except Unasked as unasked:
+        raise lost(operation, deployment.release, unasked.why, executor.moved) from error
+
+
+def _put_back(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    observed: Observed,
+    operation: Operation,
+    deployment: Deployment,
+    error: BaseException,
+    executor: Executor,
+) -> None:
     live = observed.live_release
     if live is None or live.number != deployment.release.number:
         try:
@@ -319,15 +336,12 @@ def _fail(
         ) from error
     assert isinstance(error, BluegreenError)  # noqa: S101 - the caller catches nothing else
     standby = observed.standby
-    proven = executor.served is not None and error.code.startswith(("workers", "engine", "job"))
+    # Where the conversation broke off, the proxy has confirmed the switch over the new one.
+    proven = error.code == "proxy.session" or (
+        executor.served is not None and error.code.startswith(("workers", "engine", "job"))
+    )
     if proven or standby is None:
-        raise BluegreenError(
-            "deploy.incomplete",
-            f"{live.tag} has the traffic, and a step after the switch failed: {error.problem}",
-            where=error.problem.where,
-            next=("bg resume    goes on with it", "bg rollback"),
-            exit=Exit.INCOMPLETE,
-        ) from error
+        raise incomplete(operation, live, error) from error
     _take_back(site, session, epoch, observed, operation, live, standby, error)
 
 
@@ -372,8 +386,14 @@ def _switch_to_standby(
     operation = dataclasses.replace(_operation(site, observed, deployment), kind="switch")
     begin(session, epoch, operation)
     target = Target(deployment.release, deployment.slot, "warm")
-    site.executor(session, epoch).run(plan_rollback(observed, target, deployment, mark=False))
-    end(session, epoch, operation.id, "done")
+    executor = site.executor(session, epoch)
+    try:
+        executor.run(plan_rollback(observed, target, deployment, mark=False))
+        end(session, epoch, operation.id, "done")
+    except Overtaken:
+        raise
+    except BluegreenError as error:
+        raise account(site, session, epoch, operation, deployment.release, error, executor.moved) from error
     return DeployResult(
         "warm-switched", deployment.release, deployment.slot, observed.live_release, seconds(site, start)
     )

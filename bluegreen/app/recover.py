@@ -122,8 +122,14 @@ def finish_move(site: Site, session: ProxySession, epoch: int, observed: Observe
     )
     target = Target(release, operation.slot, _how(observed, operation, release))
     plan = plan_rollback(observed, target, deployment, mark=operation.kind == "rollback")
-    site.executor(session, epoch, render=rendering(site)).run(plan)
-    end(session, epoch, operation.id, "done")
+    executor = site.executor(session, epoch, render=rendering(site))
+    try:
+        executor.run(plan)
+        end(session, epoch, operation.id, "done")
+    except Overtaken:
+        raise
+    except BluegreenError as error:
+        raise account(site, session, epoch, operation, release, error, executor.moved) from error
 
 
 def _how(observed: Observed, operation: Operation, release: Release) -> Any:

@@ -134,8 +134,8 @@ def _move(
     except (Overtaken, KeyboardInterrupt):
         raise
     except BluegreenError as error:
-        raise _failed(site, session, epoch, operation, target, error) from error
-    after = site.picture(end(session, epoch, name, "done"), list(observed.containers))
+        raise _failed(site, session, epoch, operation, target, error, executor.moved) from error
+    after = site.picture(answer, list(observed.containers))
     return _result(site, session, observed, after, target, kind)
 
 
@@ -178,25 +178,50 @@ def _overtaken(observed: Observed, name: str) -> str | None:
 
 
 def _failed(
-    site: Site, session: ProxySession, epoch: int, operation: Operation, target: Target, error: BluegreenError
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    operation: Operation,
+    target: Target,
+    error: BluegreenError,
+    moved: bool | None,
 ) -> BluegreenError:
     """What a failed move leaves: before the flip everything is put back, after it nothing is undone by itself."""
-    from bluegreen.app.recover import put_back
+    from bluegreen.app.asking import Unasked, asked_again, lost
 
     if isinstance(error, Stale):
         end(session, epoch, operation.id, "stale")
         return error
-    observed = site.observe(session)
+    try:
+        with asked_again(site, session, epoch, operation.id) as (session, epoch, observed):
+            return _put_back(site, session, epoch, observed, operation, target, error)
+    except Unasked as unasked:
+        return lost(operation, target.release, unasked.why, moved)
+
+
+def _put_back(
+    site: Site,
+    session: ProxySession,
+    epoch: int,
+    observed: Observed,
+    operation: Operation,
+    target: Target,
+    error: BluegreenError,
+) -> BluegreenError:
+    from bluegreen.app.asking import incomplete, lost
+    from bluegreen.app.recover import put_back
+
     live = observed.live_release
     if live is not None and live.number == target.release.number:
-        return BluegreenError(
-            f"{operation.kind}.incomplete",
-            f"{live.tag} has the traffic, and a step after the switch failed: {error.problem}",
-            next=("bg resume    goes on with it", "bg status"),
-            exit=Exit.INCOMPLETE,
-        )
+        return incomplete(operation, live, error)
     if target.how == "warm":
         end(session, epoch, operation.id, "failed")
+        if error.code == "proxy.session":
+            return BluegreenError(
+                f"{operation.kind}.failed",
+                f"{error.problem}; no traffic was moved",
+                next=(f"bg {operation.kind}    tries again", "bg status"),
+            )
         return BluegreenError(
             f"{operation.kind}.standby-unhealthy",
             f"{target.release.tag} stands by but did not pass: {error.problem.message}; no traffic was moved",
@@ -207,7 +232,12 @@ def _failed(
                 "bg status",
             ),
         )
-    put_back(site, session, epoch, observed, operation, outcome="failed")
+    try:
+        put_back(site, session, epoch, observed, operation, outcome="failed")
+    except Overtaken:
+        raise
+    except BluegreenError as second:
+        return lost(operation, target.release, second, moved=False)
     return error
 
 
@@ -241,7 +271,10 @@ def _result(
 def _smoke(session: ProxySession, target: Target) -> list[Mapping[str, Any]]:
     """The release's own checks, after the fact: their failure is a warning, not another switch."""
     requests = [smoke_request(c, target.slot, target.release.tag) for c in target.release.smoke]
-    answers: list[Mapping[str, Any]] = session.send([{"op": "probe", "requests": requests}])[0].get("answers", [])
+    try:
+        answers: list[Mapping[str, Any]] = session.send([{"op": "probe", "requests": requests}])[0].get("answers", [])
+    except ProxyFailed as error:  # traffic has moved and was verified
+        return [{"name": r["name"], "ok": False, "why": "unasked", "detail": str(error.problem)} for r in requests]
     return answers
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bluegreen.engine.api import patience
 from bluegreen.engine.protocol import Engine
 from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container
@@ -21,7 +22,7 @@ from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.release import Routes
 from bluegreen.probes.public import Look, look
-from bluegreen.proxy.session import AGENT, ProxySession
+from bluegreen.proxy.session import AGENT, ANSWER_SECONDS, ProxySession
 
 if TYPE_CHECKING:
     from bluegreen.execution.executor import Checkpoint, Executor
@@ -60,7 +61,7 @@ class Site:
                 f"the proxy container {proxy_container(self.name)} is not running",
                 next=("bg proxy start", "bg doctor"),
             ) from error
-        session = ProxySession(stream)
+        session = ProxySession(stream, min(ANSWER_SECONDS, patience(self.env)))
         try:
             yield session
         finally:
@@ -110,15 +111,20 @@ def operation_id(kind: str) -> str:
 
 
 @contextmanager
-def lease(site: Site, session: ProxySession, operation: str, *, seize: bool = False) -> Iterator[int]:
+def lease(
+    site: Site, session: ProxySession, operation: str, *, seize: bool = False, epoch: int | None = None
+) -> Iterator[int]:
     """Hold the lease, renewed while working; answers the epoch. Raises `Held` when someone else has it.
 
-    ``seize`` takes it from whoever has it: their next step is refused.
+    ``seize`` takes it from whoever has it: their next step is refused. With ``epoch``, only while that is the
+    current one: raises `Overtaken` otherwise.
     """
     request: dict[str, Any] = {"operation": operation, "holder": site.by, "seconds": LEASE_SECONDS}
+    if epoch is not None:
+        request["epoch"] = epoch
     if seize:
         answer = session.run([{"op": "seize", **request}])[0]
-        if answer.get("lease"):
+        if answer.get("lease") and answer["lease"].get("operation") != operation:
             site.notice(f"took over from {answer['lease'].get('operation')} by {answer['lease'].get('holder')}")
     else:
         answer = session.run([{"op": "acquire", "wait": ACQUIRE_WAIT, **request}])[0]

@@ -22,6 +22,7 @@ _HEADINGS = {
     Exit.HELD: "BUSY",
     Exit.UNREACHABLE: "NO ENGINE",
     Exit.INCOMPLETE: "INCOMPLETE",
+    Exit.UNKNOWN: "NOT KNOWN",
     Exit.INTERRUPTED: "STOPPED",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 OLDEST = (1, 41)  # engine 20.10
 NEWEST = (1, 44)  # engine 25, the oldest that engine 29 still speaks; later ones may mean things differently
 
-TIMEOUT = 60.0
-PING_TIMEOUT = 30.0
+PATIENCE = 60.0
+"""Seconds that the engine may be silent before it counts as hanging; BG_ENGINE_TIMEOUT changes it."""
+
 TCP_PORT, TLS_PORT = 2375, 2376  # where an address names none
 
 
@@ -67,6 +69,7 @@ class Api:
         Raises `EngineUnreachable`, with code ``engine.too-old`` where the engine is older than 20.10.
         """
         self.address = address
+        self.patience = patience(env)
         self.engine = ""  # its version, for messages
         self._tunnel: Tunnel | None = None
         if address.scheme == "ssh":
@@ -76,7 +79,7 @@ class Api:
         try:
             with edge("connecting", str(address)):
                 self._wire = self._open()
-                answer = self._wire.request("GET", "/_ping", timeout=PING_TIMEOUT)
+                answer = self._wire.request("GET", "/_ping", timeout=self.patience)
         except EngineUnreachable as error:
             if self._tunnel is None:
                 raise
@@ -97,21 +100,24 @@ class Api:
         body: Any = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = TIMEOUT,
+        timeout: float | None = None,
+        endless: bool = False,
         stream: bool = False,
         allow: tuple[int, ...] = (),
     ) -> Answer:
         """One request. An answer of 400 and above is raised, unless its status is in ``allow``.
 
-        ``path`` is made with `path`, ``what`` says in words what is being done.
+        ``path`` is made with `path`, ``what`` says in words what is being done. ``timeout`` bounds each wait for a
+        part of the answer, in seconds; None is the usual patience, and ``endless`` waits as long as it takes.
         """
         sent = dict(headers or {})
+        seconds = None if endless else self.patience if timeout is None else timeout
         if body is not None:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         query = f"?{urlencode(params)}" if params else ""
         with edge(what, str(self.address)):
             answer = self._wire.request(
-                method, self._base + path + query, headers=sent, body=data, timeout=timeout, stream=stream
+                method, self._base + path + query, headers=sent, body=data, timeout=seconds, stream=stream
             )
             if answer.status < 400 or answer.status in allow:
                 return answer
@@ -132,9 +138,10 @@ class Api:
             from docker import APIClient
 
             url = f"unix://{self._tunnel.socket}" if self._tunnel else self.address.url
-            client = APIClient(url, version=self.version, tls=_tls(self.address), timeout=int(TIMEOUT))
+            seconds = math.ceil(self.patience)
+            client = APIClient(url, version=self.version, tls=_tls(self.address), timeout=seconds)
             if url.startswith("unix://"):
-                client.mount("http+docker://", _one_pool(url))
+                client.mount("http+docker://", _one_pool(url, seconds))
             # Requests' own idea of proxies from the environment would send tcp:// engines through them.
             client.trust_env = False
         try:
@@ -183,12 +190,26 @@ class Api:
         return min(offered, NEWEST)
 
 
+def patience(env: Mapping[str, str]) -> float:
+    """BG_ENGINE_TIMEOUT in seconds, 1 to 3600; else `PATIENCE`. Raises `EngineUnreachable` where it makes no sense."""
+    text = env.get("BG_ENGINE_TIMEOUT", "")
+    if not text:
+        return PATIENCE
+    if re.fullmatch(r"\d{1,4}(\.\d+)?", text) and 1 <= float(text) <= 3600:
+        return float(text)
+    raise EngineUnreachable(
+        "engine.bad-timeout",
+        f"BG_ENGINE_TIMEOUT is {text!r}; expected are seconds, from 1 to 3600",
+        next=("unset BG_ENGINE_TIMEOUT",),
+    )
+
+
 def path(pattern: str, *names: str) -> str:
     """Fill ``{}`` with quoted names. Slashes and colons stay: image names have them."""
     return pattern.format(*(quote(name, safe="/:@") for name in names))
 
 
-def _one_pool(url: str) -> UnixHTTPAdapter:
+def _one_pool(url: str, seconds: int) -> UnixHTTPAdapter:
     """The SDK's transport over a unix socket, with one pool: its own has one for each path and query, and so a new
     connection for each request. Over ssh each is a login."""
     from docker.transport import UnixHTTPAdapter
@@ -197,7 +218,7 @@ def _one_pool(url: str) -> UnixHTTPAdapter:
         def get_connection(self, _url: object, proxies: object = None) -> Any:
             return super().get_connection("http+docker://localhost", proxies)
 
-    return OnePool(f"http+{url}", timeout=int(TIMEOUT))
+    return OnePool(f"http+{url}", timeout=seconds)
 
 
 def _message(answer: Answer) -> str:

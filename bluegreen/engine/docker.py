@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bluegreen.engine import bodies, observed
-from bluegreen.engine.api import TIMEOUT, Api, path
+from bluegreen.engine.api import Api, path
 from bluegreen.engine.errors import edge
 from bluegreen.engine.protocol import BuildRequest, Progress
 from bluegreen.engine.refs import split_ref
@@ -108,7 +108,7 @@ class DockerEngine:
             "GET",
             path("/containers/{}/logs", name),
             what=what,
-            timeout=None if follow else TIMEOUT,
+            endless=follow,
             stream=True,
             params={
                 "stdout": 1,
@@ -167,7 +167,7 @@ class DockerEngine:
             path("/containers/{}/stop", name),
             what=f"stopping {name}",
             params={"t": seconds},
-            timeout=seconds + TIMEOUT,
+            timeout=seconds + self._api.patience,
         )
 
     def set_restart(self, name: str, policy: str) -> None:

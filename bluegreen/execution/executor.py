@@ -17,7 +17,7 @@ from bluegreen.execution import proxyside
 from bluegreen.execution.effects import EFFECTS, Workplace
 from bluegreen.model.errors import BluegreenError, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink, nowhere
-from bluegreen.planning.steps import Activate, Plan, ProxyStep, RunJob, Smoke, SmokeCommand, Step, Together
+from bluegreen.planning.steps import Activate, Flip, Plan, ProxyStep, RunJob, Smoke, SmokeCommand, Step, Together
 
 Checkpoint = Callable[[Literal["before", "after"], Step], None]
 """Called around every effect; tests kill the process there."""
@@ -76,6 +76,8 @@ class Executor:
         self.place = Workplace(engine, session, preview, emit, self._pause, clock)
         self.generation: int | None = None
         self.served: Mapping[str, Any] | None = None
+        self.moved: bool | None = False
+        """Whether traffic was moved: by the proxy's own answer; None while that is awaited, or where it got lost."""
 
     def run(self, plan: Plan) -> None:
         """Carry the plan out. Raises the first failure; what was done stays done, and the journal says so."""
@@ -181,7 +183,11 @@ class Executor:
                 if step.verb != "record":
                     op["journal"] = {"step": step.verb, "subject": step.subject, "cause": step.cause}
                 ops.append(self._with_epoch(op))
+            moved = self.moved
+            if any(isinstance(step, Flip) for step in part):
+                self.moved = None
             results = self.session.send(ops)
+            self.moved = moved or _moved(part, results)
             for step, result in zip(part, results, strict=False):
                 self._proxy_result(step, result)
             if len(results) < len(part) or not results[-1].get("ok"):
@@ -220,6 +226,13 @@ class Executor:
 
     def _with_epoch(self, op: dict[str, Any]) -> dict[str, Any]:
         return op if self.epoch is None else {**op, "epoch": self.epoch}
+
+
+def _moved(steps: Sequence[Step], results: Sequence[Mapping[str, Any]]) -> bool | None:
+    for step, result in zip(steps, results, strict=False):
+        if isinstance(step, Flip):
+            return True if result.get("ok") else None if result.get("code") == "unverified" else False
+    return False
 
 
 def _groups(steps: Sequence[Step | Together]) -> Iterator[Together | list[Step]]:

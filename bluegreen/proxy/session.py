@@ -21,7 +21,6 @@ AGENT = ("/opt/bluegreen/agent",)
 """The command to exec. The same in every version of the image: a later tool must reach an older agent."""
 
 ANSWER_SECONDS = 30.0
-"""What the agent may take beyond the waiting that an operation itself asks for."""
 
 
 class ProxySession:
@@ -31,8 +30,10 @@ class ProxySession:
     `start_renewing` does that.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, seconds: float = ANSWER_SECONDS) -> None:
+        """``seconds``: what the agent may take beyond the waiting that an operation itself asks for."""
         self._stream = stream
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._number = 0
         self._broken: BluegreenError | None = None
@@ -65,7 +66,7 @@ class ProxySession:
             try:
                 self._stream.send(request.encode() + b"\n")
                 while results is None:
-                    line = self._stream.receive(ANSWER_SECONDS + sum(map(_waiting, ops)))
+                    line = self._stream.receive(self._seconds + sum(map(_waiting, ops)))
                     results = self._results(line)
             except EngineFailed as error:
                 raise self._fail(str(error)) from error
