@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from bluegreen.app.asking import account
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
 from bluegreen.app.tools import rendering, run_planned
-from bluegreen.model.errors import BluegreenError, Refused, Unhealthy
+from bluegreen.model.errors import BluegreenError, Overtaken, Refused, Unhealthy
 from bluegreen.model.history import Operation
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release

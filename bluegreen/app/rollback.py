@@ -13,7 +13,7 @@ from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import BluegreenError, Exit, Overtaken, ProxyFailed, Stale
+from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
@@ -131,6 +131,7 @@ def _move(
     executor = site.executor(session, epoch, render=rendering(site))
     try:
         _run(site, session, executor, observed, target, kind, name, reason)
+        answer = end(session, epoch, name, "done")
     except (Overtaken, KeyboardInterrupt):
         raise
     except BluegreenError as error:
