@@ -197,15 +197,18 @@ class Executor:
                 self.checkpoint("after", step)
 
     def _resolvable(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-        """Cut a batch before an activation whose parent is the generation that the batch itself makes."""
+        """Cut a batch where an activation's parent is the generation that the batch itself makes: right after that
+        one was made, so that the last proof before a flip travels with the flip."""
         part: list[Step] = []
-        for step in steps:
-            follows = isinstance(step, Activate) and step.parent is None
-            if follows and any(isinstance(s, Activate) for s in part):
-                yield part
-                part = []
+        for number, step in enumerate(steps):
             part.append(step)
-        yield part
+            if isinstance(step, Activate):
+                following = next((s for s in steps[number + 1 :] if isinstance(s, Activate)), None)
+                if following is not None and following.parent is None:
+                    yield part
+                    part = []
+        if part:
+            yield part
 
     def _proxy_result(self, step: Step, result: Mapping[str, Any]) -> None:
         ms = float(result.get("took", 0.0))

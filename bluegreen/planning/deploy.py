@@ -21,6 +21,7 @@ from bluegreen.planning.steps import (
     CreateContainer,
     KeepImage,
     Plan,
+    ProbeSlot,
     RemoveContainer,
     Smoke,
     SmokeCommand,
@@ -148,6 +149,8 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
     for command in deploy.project.smoke_commands if deploy.project else ():
         steps.append(SmokeCommand(command=command, slot=slot, cause="the project's own check"))
     if not deploy.stage:
+        if not isinstance(steps[-1], ProbeSlot):
+            steps.append(traffic.probe_slot(slot, stack, "it must still answer at the moment of the switch"))
         # The executor knows which generation the topology step made; a plan can't: parent None is "that one".
         parent = None if upstreams else (observed.proxy.routes.generation if observed.proxy.routes else 0)
         steps.extend(
