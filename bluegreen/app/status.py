@@ -86,11 +86,14 @@ def status(site: Site, opening: Opening | None = None) -> Status:
             f"nothing of a project {site.name} is on this engine",
             next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
         )
-    return report(site.picture(answer, containers), site.engine.public, trouble)
+    observed = site.picture(answer, containers)
+    from bluegreen.app.wounds import wounds
+
+    return report(observed, site.engine.public, *([trouble] if trouble else []), *wounds(site.engine, observed))
 
 
-def report(observed: Observed, public_host: str, trouble: Trouble | None = None) -> Status:
-    """The status of a picture. Pure."""
+def report(observed: Observed, public_host: str, *more: Trouble) -> Status:
+    """The status of a picture, with what else has been found. Pure."""
     live, standby, candidate = observed.live_release, observed.standby, observed.candidate
     unfinished = observed.history.unfinished
     return Status(
@@ -105,7 +108,7 @@ def report(observed: Observed, public_host: str, trouble: Trouble | None = None)
         operation=unfinished,
         lease=observed.proxy.lease,
         journal=observed.proxy.journal,
-        troubles=(*([trouble] if trouble else []), *_troubles(observed, unfinished)),
+        troubles=(*more, *_troubles(observed, unfinished)),
     )
 
 

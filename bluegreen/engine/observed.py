@@ -31,6 +31,7 @@ def listed(item: Mapping[str, Any]) -> Container:
         health=health[1].removeprefix("health: ") if health else None,
         exit_code=int(exited[1]) if exited else None,
         status=status,
+        created=int(item.get("Created") or 0),
         ports=tuple(
             sorted(
                 {

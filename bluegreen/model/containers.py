@@ -62,6 +62,7 @@ class Container:
     exit_code: int | None = None  # once exited, and while it waits to be restarted
     status: str = ""  # the engine's words: "Up 3 minutes (healthy)"
     ports: tuple[tuple[str, int, int], ...] = ()  # (host address, host port, container port)
+    created: int = 0  # Unix time, by the engine's clock; 0: not told
 
     @property
     def running(self) -> bool:

@@ -32,7 +32,9 @@ def data(status: Status) -> dict[str, Any]:
 def lines(page: Page, status: Status) -> list[str]:
     page.line(status.project, f"generation {status.generation}" if status.generation else "")
     page.line()
-    if status.live is None:
+    if status.live is None and any(t.code.startswith("proxy.") for t in status.troubles):
+        page.field("LIVE", "not known while the proxy does not run")
+    elif status.live is None:
         page.field("LIVE", "nothing yet: bg deploy TAG is the first step")
     else:
         page.line(f"LIVE     {_place(status.live)}", status.url or "")

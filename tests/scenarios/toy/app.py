@@ -42,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
             with Path(query["path"]).open("a") as file:
                 file.write(query["text"] + "\n")
             self.answer(200, b"")
+        elif url.path == "/eat":
+            self.answer(200, str(len(bytearray(b"x") * (int(query["megabytes"]) << 20))).encode())
         elif url.path == "/slow":
             time.sleep(float(query["seconds"]))
             self.answer(200, ENV.get("TAG", "").encode())
