@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "config": "The file as it is understood, everything resolved.",
         "doctor": "Check the engine, the file, ports, memory and disk.",
         "proxy": "Look at, start, upgrade or repair the proxy.",
+        "prove": "Show under load that a switch loses nothing.",
         "drain": "Wait for the former release's connections, or end them.",
         "prune": "Remove releases beyond the number that is kept.",
         "down": "Remove the project from the engine.",

@@ -150,6 +150,7 @@ def _read(top: Table, name: str, file: Path, directory: Path, known: Variables) 
         drain=settings.drain,
         smoke=tuple(settings.smoke),
         smoke_commands=tuple(settings.commands),
+        prove=settings.prove,
     )
 
 

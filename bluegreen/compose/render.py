@@ -31,6 +31,7 @@ def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
             *(_smoke(check, reveal) for check in project.smoke),
             *({"command": c.text if reveal else _without_passwords(c.written, reveal)} for c in project.smoke_commands),
         ],
+        "prove": encode(project.prove),
         "services": {name: _service(service, reveal) for name, service in project.services.items()},
         "networks": {name: encode(network) for name, network in project.networks.items()},
         "volumes": {name: encode(volume) for name, volume in project.volumes.items()},

@@ -9,11 +9,13 @@ from typing import Any, Literal, cast
 
 from bluegreen.compose import values
 from bluegreen.compose.extension import HOUR, read_expectation
+from bluegreen.compose.prove import read_prove
 from bluegreen.compose.tree import Node, Scalar, Table
 from bluegreen.model import names
 from bluegreen.model.project import ProxySettings, Script, SmokeCheck
+from bluegreen.model.prove import ProveSettings
 
-_KEYS = ("proxy", "keep", "source", "drain", "smoke")
+_KEYS = ("proxy", "keep", "source", "drain", "smoke", "prove")
 _PROXY = (
     "listen",
     "preview",
@@ -48,6 +50,7 @@ class Settings:
     drain: float = 300.0
     smoke: list[SmokeCheck] = field(default_factory=list)
     commands: list[Script] = field(default_factory=list)
+    prove: ProveSettings = field(default_factory=ProveSettings)
 
     def proxy_settings(self, listen: str | None) -> ProxySettings:
         """``listen`` is what the services suggest where the file itself says nothing."""
@@ -72,6 +75,8 @@ def read_settings(node: Node | None) -> Settings:
         found.drain = drain
     for item in values.items(n) if (n := entry("smoke")) is not None else ():
         _smoke(item, found)
+    if (n := entry("prove")) is not None:
+        found.prove = read_prove(n)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bluegreen.model.names import Kind
+from bluegreen.model.prove import ProveSettings
 from bluegreen.model.value import dataclass
 
 
@@ -192,6 +193,7 @@ class Project:
     source: Literal["auto", "git", "tree"] = "auto"
     drain: float = 300.0  # seconds a retired slot's connections may live before its containers are stopped
     smoke: tuple[SmokeCheck, ...] = ()
+    prove: ProveSettings = field(default_factory=ProveSettings)
     smoke_commands: tuple[Script, ...] = ()
     notices: tuple[Notice, ...] = ()
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bluegreen.cli.program import COMMANDS, program
-from bluegreen.compose import extension, keys, load, settings
+from bluegreen.compose import extension, keys, load, prove, settings
 from bluegreen.model.project import Project
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +142,7 @@ def test_the_example_of_everything_has_every_key(example: Path) -> None:
     assert set(ours["proxy"]) == set(settings._PROXY)
     methods = set(settings._METHODS)
     assert {key for check in ours["smoke"] for key in check} - methods == set(settings._SMOKE) - methods
+    assert set(ours["prove"]) == set(prove.KEYS)
     assert {key for service in services for key in service} == set(extension._KEYS)
     health = services[0]["health"]
     assert set(health) == set(extension._HEALTH)
@@ -153,6 +154,8 @@ def test_the_example_differs_from_every_default(example: Path) -> None:
     project, plain = _load(example), _load(_plain(example.parent))
     for name in settings._PROXY:
         assert getattr(project.proxy, name) != getattr(plain.proxy, name), name
+    for name in prove.KEYS:
+        assert getattr(project.prove, name) != getattr(plain.prove, name), name
     for name in ("keep", "source", "drain", "smoke", "smoke_commands"):
         assert getattr(project, name) != getattr(plain, name), name
     health, usual = project.services["api"].health, plain.services["web"].health
@@ -162,15 +165,16 @@ def test_the_example_differs_from_every_default(example: Path) -> None:
         assert getattr(health, name) != getattr(usual, name), name
 
 
-@pytest.mark.parametrize("heading", ["At the top", "`proxy`", "`health`"])
+@pytest.mark.parametrize("heading", ["At the top", "`proxy`", "`prove`", "`health`"])
 def test_the_defaults_of_the_reference_are_the_defaults(tmp_path: Path, heading: str) -> None:
     rows = _rows(heading)
     defaults = {key: cells[1].strip("`") for key, cells in rows.items() if cells[1]}
-    assert len(defaults) >= 4
+    assert len(defaults) >= (1 if heading == "`prove`" else 4)
     written = ", ".join(f"{key}: {value}" for key, value in defaults.items())
     blocks = {
         "At the top": (f"{{{written}}}", "{route: /}"),
         "`proxy`": (f"{{proxy: {{{written}}}}}", "{route: /}"),
+        "`prove`": (f"{{prove: {{{written}}}}}", "{route: /}"),
         "`health`": ("{}", f"{{route: /, health: {{{written}}}}}"),
     }
     project = _load(_plain(tmp_path, *blocks[heading]))
@@ -182,6 +186,7 @@ def test_the_reference_has_a_row_for_every_key_of_ours() -> None:
     assert set(_rows("At the top")) == set(settings._KEYS)
     assert set(_rows("`proxy`")) == set(settings._PROXY)
     assert set(_rows("Smoke checks")) == set(settings._SMOKE)
+    assert set(_rows("`prove`")) == set(prove.KEYS)
     assert set(_rows("`health`")) == set(extension._HEALTH)
     assert set(_rows("In a service")) == set(extension._KEYS)
 

@@ -1,6 +1,7 @@
 """The API. Every answer says which release and which replica gave it."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ INSTANCE = socket.gethostname()
 UNBUFFERED = {"x-accel-buffering": "no", "cache-control": "no-store"}
 MOST_POINTS = 250_000  # runs times months, about half a second
 LIVE_MONTHS = 120
+BLOCK = bytes(range(256)) * 256
+MOST_BLOCKS = 1_024  # 64 MiB
 
 Seed = Annotated[int, Query(ge=0, le=2**53 - 1)]
 Interval = Annotated[float, Query(ge=0.02, le=60, description="seconds")]
@@ -132,12 +135,43 @@ async def events(interval: Interval = 1.0) -> Response:
 
 @api.post("/upload")
 async def upload(request: Request) -> dict[str, Any]:
-    """Reads a body of any size, keeping none of it."""
+    """Reads a body of any size, keeping none of it. One with an `X-Request-ID` is counted as a POST for that id is."""
     size, digest = 0, hashlib.sha256()
     async for chunk in request.stream():
         size += len(chunk)
         digest.update(chunk)
+    name = request.headers.get("x-request-id", "")
+    if 0 < len(name) <= 200:
+        await ask(op="count", id=name, version=VERSION)
     return {"bytes": size, "sha256": digest.hexdigest(), "version": VERSION, "instance": INSTANCE}
+
+
+@api.get("/download")
+async def download(
+    blocks: Annotated[int, Query(ge=1, le=MOST_BLOCKS, description="of 64 KiB")] = 32,
+    seconds: Annotated[float, Query(ge=0, le=300)] = 2.0,
+) -> Response:
+    """A slow answer of a known length, with the digest of all of it."""
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(blocks):
+            yield BLOCK
+            await asyncio.sleep(seconds / blocks)
+
+    headers = {
+        **UNBUFFERED,
+        "content-length": str(blocks * len(BLOCK)),
+        "content-digest": f"sha-256=:{_digest(blocks)}:",
+    }
+    return StreamingResponse(content(), media_type="application/octet-stream", headers=headers)
+
+
+@lru_cache(maxsize=16)
+def _digest(blocks: int) -> str:
+    digest = hashlib.sha256()
+    for _ in range(blocks):
+        digest.update(BLOCK)
+    return base64.b64encode(digest.digest()).decode()
 
 
 @api.post("/count")
