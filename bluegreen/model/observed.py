@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from functools import cache
 from typing import Any
 
 from bluegreen.model import labels
@@ -143,6 +144,12 @@ def manifest(container: Container) -> Release | None:
     text = container.labels.get(labels.MANIFEST)
     if not text:
         return None
+    return _decoded(text)
+
+
+@cache
+def _decoded(text: str) -> Release | None:
+    """All containers of a release carry the same text, and many questions are asked of each."""
     import json
 
     try:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
     import dataclasses
+    import functools
+
+    _fields = functools.cache(dataclasses.fields)
 
     def dataclass(*, frozen, slots, kw_only=False):
         """As the standard one; frozen and with slots is the only kind there is here."""
@@ -33,7 +36,7 @@ else:
 
     def _init(self, *values, **named):
         cls = type(self)
-        fields = dataclasses.fields(cls)
+        fields = _fields(cls)
         if values:
             names = [field.name for field in fields if not field.kw_only]
             if len(values) > len(names):
@@ -57,11 +60,11 @@ else:
             raise TypeError(f"{cls.__name__}() has no {', '.join(sorted(named))}")
 
     def _repr(self):
-        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in _fields(type(self)) if f.repr]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def _values(self):
-        return tuple([getattr(self, field.name) for field in dataclasses.fields(self)])
+        return tuple([getattr(self, field.name) for field in _fields(type(self))])
 
     def _eq(self, other):
         return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
@@ -78,7 +81,7 @@ else:
         raise dataclasses.FrozenInstanceError(f"cannot delete {name!r}")
 
     def _setstate(self, state):
-        for field, value in zip(dataclasses.fields(self), state, strict=True):
+        for field, value in zip(_fields(type(self)), state, strict=True):
             _set(self, field.name, value)
 
     _METHODS = {
