@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
 from bluegreen.app.site import Site
 from bluegreen.app.tools import PUBLIC_PORT, published_port
 from bluegreen.engine.protocol import BuildRequest
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import BluegreenError, EngineConflict, Refused
+from bluegreen.model.errors import BluegreenError, EngineConflict, ProxyFailed, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.project import Build, Project, ProxySettings
 from bluegreen.planning.ground import plan_ground, proxy_address, slot_subnets
+
+if TYPE_CHECKING:
+    from bluegreen.model.containers import ContainerSpec
+    from bluegreen.proxy.session import ProxySession
 
 ATTEMPTS = 3
 """Another project may take the subnet that was found free; then the next one is."""
@@ -32,7 +40,7 @@ def lay_ground(site: Site, project: Project | None) -> None:
         if container is not None and project is not None:
             _say_other_listen(site, container, project.proxy.listen)
         image = container.image if container else proxy_image(site)
-        plan = plan_ground(observed, _proxy_spec(site, observed, project, image), project)
+        plan = plan_ground(observed, new_proxy(site, observed, project, image), project)
         if not plan.steps:
             return
         try:
@@ -45,8 +53,42 @@ def lay_ground(site: Site, project: Project | None) -> None:
             _drop_unstarted_proxy(site, existed=container is not None)
             raise
         break
+    await_proxy(site)
+
+
+def await_proxy(site: Site) -> None:
+    """Until nginx answers from the current generation."""
     with site.session() as session:
         session.run([{"op": "settle", "gate": 1, "seconds": PROXY_START_SECONDS}])
+
+
+@contextmanager
+def session_of_any_proxy(site: Site) -> Iterator[ProxySession]:
+    """A session; a proxy that is stopped or gone is brought back first, since nothing serves anyway.
+
+    Raises `Refused` where nothing of the project is on this engine.
+    """
+    with ExitStack() as opened:
+        try:
+            session = opened.enter_context(site.session())
+        except ProxyFailed as error:
+            if error.code != "proxy.not-running":
+                raise
+            bring_back(site)
+            session = opened.enter_context(site.session())
+        yield session
+
+
+def bring_back(site: Site) -> None:
+    """Start the proxy that does not run, and say so."""
+    if not site.engine.containers(site.name):
+        raise Refused(
+            "project.not-here",
+            f"nothing of a project {site.name} is on this engine",
+            next=("bg --help", "bg status -p NAME"),
+        )
+    site.notice("the proxy was not running: starting it first")
+    start_proxy(site)
 
 
 def start_proxy(site: Site) -> None:
@@ -100,7 +142,8 @@ def proxy_settings(observed: Observed, project: Project | None) -> ProxySettings
     return max(known, key=lambda r: r.number).proxy if known else ProxySettings()
 
 
-def _proxy_spec(site: Site, observed: Observed, project: Project | None, image: str):  # type: ignore[no-untyped-def]
+def new_proxy(site: Site, observed: Observed, project: Project | None, image: str) -> ContainerSpec:
+    """The proxy's container as this version makes it; ``observed`` with its networks."""
     from bluegreen.proxy.container import proxy_spec
 
     subnets = slot_subnets(observed)

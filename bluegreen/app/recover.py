@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app.asking import account
+from bluegreen.app.ground import session_of_any_proxy
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
 from bluegreen.app.tools import rendering, run_planned
 from bluegreen.model.errors import BluegreenError, Overtaken, Refused, Unhealthy
@@ -18,6 +19,7 @@ from bluegreen.planning.place import only_existing
 from bluegreen.planning.restore import plan_restore
 from bluegreen.planning.rollback import Target, plan_rollback
 from bluegreen.planning.steps import Plan
+from bluegreen.planning.upgrade import left_over, plan_sweep
 from bluegreen.proxy.session import ProxySession
 
 
@@ -35,7 +37,7 @@ def resume(site: Site) -> Recovered:
     """Go on with the interrupted operation. Raises `Refused` when there is none, or when it needs its file."""
     from bluegreen.app.deploy import continue_without_file
 
-    with site.session() as session:
+    with session_of_any_proxy(site) as session:
         observed = site.observe(session)
         need_journal(observed)
         unfinished = observed.history.unfinished
@@ -54,7 +56,7 @@ def resume(site: Site) -> Recovered:
 
 def abort(site: Site) -> Recovered:
     """End an unfinished operation, else the candidate. What has all the traffic keeps it."""
-    with site.session() as session:
+    with session_of_any_proxy(site) as session:
         observed = site.observe(session)
         need_journal(observed)
         unfinished, candidate = observed.history.unfinished, observed.candidate
@@ -103,6 +105,8 @@ def put_back(
             return made
 
         run_planned(site, session, site.executor(session, epoch, render=rendering(site)), observed, plan)
+    if left_over(observed):
+        site.executor(session, epoch).run(plan_sweep(observed))
     end(session, epoch, operation.id, outcome)
 
 

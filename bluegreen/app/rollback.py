@@ -12,7 +12,7 @@ from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, ne
 from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
-from bluegreen.model.containers import Container
+from bluegreen.model import labels
 from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
@@ -131,6 +131,7 @@ def _move(
     executor = site.executor(session, epoch, render=rendering(site))
     try:
         _run(site, session, executor, observed, target, kind, name, reason)
+        _sweep(executor, observed)
         answer = end(session, epoch, name, "done")
     except (Overtaken, KeyboardInterrupt):
         raise
@@ -138,6 +139,14 @@ def _move(
         raise _failed(site, session, epoch, operation, target, error, executor.moved) from error
     after = site.picture(answer, list(observed.containers))
     return _result(site, session, observed, after, target, kind)
+
+
+def _sweep(executor: Executor, observed: Observed) -> None:
+    """Remove what a replacement of the proxy has left, if it was that which this took over from."""
+    if sum(c.labels.get(labels.ROLE) == "proxy" for c in observed.containers) > 1:
+        from bluegreen.planning.upgrade import plan_sweep
+
+        executor.run(plan_sweep(observed))
 
 
 def _run(
@@ -323,23 +332,11 @@ def _first_picture(site: Site, opening: Opening | None) -> Iterator[tuple[ProxyS
         except ProxyFailed as error:
             if error.code != "proxy.not-running":
                 raise
-            _bring_back(site, begun.containers)
+            from bluegreen.app.ground import bring_back
+
+            bring_back(site)
         else:
             yield session, site.picture(answer, begun.containers)
             return
     with site.session() as session:
         yield session, site.observe(session, networks=False)
-
-
-def _bring_back(site: Site, containers: list[Container]) -> None:
-    from bluegreen.app.ground import start_proxy
-    from bluegreen.model.errors import Refused
-
-    if not containers:
-        raise Refused(
-            "project.not-here",
-            f"nothing of a project {site.name} is on this engine",
-            next=("bg --help", "bg status -p NAME"),
-        )
-    site.notice("the proxy was not running: starting it first")
-    start_proxy(site)

@@ -1,4 +1,4 @@
-"""`prune`, `drain`, `preview`, `proxy` and `down`."""
+"""`prune`, `drain`, `preview`, `proxy repair` and `down`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bluegreen.app.ground import lay_ground, proxy_image
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import preview_url
 from bluegreen.model import labels
-from bluegreen.model.errors import BluegreenError, ProxyFailed, Refused
+from bluegreen.model.errors import ProxyFailed, Refused
 from bluegreen.model.history import Operation, fold
-from bluegreen.model.names import log_volume, proxy_container, state_volume
+from bluegreen.model.names import log_volume, state_volume
 from bluegreen.model.observed import Observed
-from bluegreen.model.project import Project
 from bluegreen.planning.down import plan_down, plan_end_connections
 from bluegreen.planning.retire import prune as plan_prune
 from bluegreen.planning.steps import Plan
-
-PROXY_GRACE = 5.0
-"""Seconds that running requests get when the proxy is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,37 +125,6 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
         site.notice("the proxy is not running: taking down what is there")
     site.executor(None, None).run(plan)
     return Upkeep("done", tuple(describe(plan)))
-
-
-def upgrade_proxy(site: Site, project: Project | None = None) -> Mapping[str, Any]:
-    """Replace the proxy's container by one of this version's image, with the settings of ``project`` or of what is
-    live. Announces and measures its gap."""
-    with site.session() as session:
-        observed = site.observe(session)
-        need_journal(observed)
-        need_ended(observed)
-    image = proxy_image(site)
-    container = observed.proxy_container
-    name = proxy_container(site.name)
-    if container is None:
-        raise ProxyFailed("proxy.not-running", f"there is no {name}", next=("bg proxy start",))
-    old = f"{name}-old"
-    site.engine.remove(old)
-    site.notice("replacing the proxy: requests are refused for about half a second")
-    start = site.clock()
-    site.engine.stop(name, PROXY_GRACE)
-    site.engine.rename(name, old)
-    try:
-        lay_ground(site, project)
-    except BluegreenError:
-        if any(c.name == name for c in site.engine.containers(site.name)):
-            site.engine.remove(name)
-        site.engine.rename(old, name)
-        site.engine.start(name)
-        raise
-    gap = (site.clock() - start) * 1000
-    site.engine.remove(old)
-    return {"gap_ms": round(gap), "image": image}
 
 
 def repair_journal(site: Site) -> Mapping[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bluegreen.engine import bodies, observed
@@ -28,7 +30,7 @@ from bluegreen.model.containers import (
     Image,
     NetworkInfo,
 )
-from bluegreen.model.errors import EngineConflict, EngineFailed, EngineUnreachable, NotFound
+from bluegreen.model.errors import BluegreenError, EngineConflict, EngineFailed, EngineUnreachable, NotFound
 from bluegreen.model.project import Network, Volume
 
 
@@ -162,13 +164,25 @@ class DockerEngine:
 
     def stop(self, name: str, grace: float) -> None:
         seconds = max(0, math.ceil(grace))
-        self._api.call(
-            "POST",
-            path("/containers/{}/stop", name),
-            what=f"stopping {name}",
-            params={"t": seconds},
-            timeout=seconds + self._api.patience,
-        )
+        # The engine counts in whole seconds.
+        early = threading.Timer(grace, self._kill, (name,)) if 0 < grace < seconds else None
+        if early is not None:
+            early.start()
+        try:
+            self._api.call(
+                "POST",
+                path("/containers/{}/stop", name),
+                what=f"stopping {name}",
+                params={"t": seconds},
+                timeout=seconds + self._api.patience,
+            )
+        finally:
+            if early is not None:
+                early.cancel()
+
+    def _kill(self, name: str) -> None:
+        with suppress(BluegreenError):  # it has ended by itself
+            self._api.call("POST", path("/containers/{}/kill", name), what=f"killing {name}")
 
     def set_restart(self, name: str, policy: str) -> None:
         self._api.call(

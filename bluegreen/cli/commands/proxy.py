@@ -54,15 +54,21 @@ def start(run: Run) -> int:
 @command.command(cls=Command)
 @click.pass_obj
 def upgrade(run: Run) -> int:
-    """Replace its container by one of this version of bluegreen. Requests are refused for about half a second."""
-    from bluegreen.app.upkeep import upgrade_proxy
+    """Replace its container by one of this version of bluegreen.
+
+    The new one is made beside the old one first. Then requests are refused for up to a second, while one stops and the
+    other starts, and requests that go on for longer are cut. How long it took is measured and said. Where the new one
+    does not start, the old one serves again.
+    """
+    from bluegreen.app.upgrade import upgrade_proxy
     from bluegreen.cli.operating import operating
+    from bluegreen.model.codec import encode
 
     with operating(run):
         found = upgrade_proxy(run.site())
     page = run.page()
-    page.field("UPGRADED", f"requests were refused for {found['gap_ms']} ms")
-    return run.answer("done", dict(found), page.lines)
+    page.field("UPGRADED", f"requests were refused for at most {found.gap_ms:.0f} ms")
+    return run.answer("done", encode(found), page.lines)
 
 
 @command.command(cls=Command)
