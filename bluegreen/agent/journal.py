@@ -43,8 +43,10 @@ class Journal:
     def read(self, *, history: bool) -> tuple[str, str, list[dict[str, Any]]]:
         """State, detail and events: all, or those from the last ``end`` event on.
 
-        The state is ``ok``, ``missing``, ``corrupt`` (the detail names the line) or ``schema``. A torn last line is
-        no event. Without ``history`` the file is read from its end, and only as far as needed.
+        An ``end`` whose snapshot is null was written while the journal was broken, and is passed over: what it could
+        not tell stands further back, behind the break. The state is ``ok``, ``missing``, ``corrupt`` (the detail names
+        the line) or ``schema``. A torn last line is no event. Without ``history`` the file is read from its end, and
+        only as far as needed.
         """
         try:
             handle = os.open(self._files.path(NAME), os.O_RDONLY)
@@ -86,7 +88,7 @@ def _read_tail(handle: int) -> tuple[str, str, list[dict[str, Any]]]:
                 newlines_before = _count_newlines(handle, start) + (1 if start else 0) + index
                 return state, f"line {newlines_before + 1}: {detail}", events[::-1]
             events.append(event)
-            if event.get("event") == "end":
+            if event.get("event") == "end" and event.get("snapshot", {}) is not None:
                 return "ok", "", events[::-1]
         if not start:
             break

@@ -160,10 +160,12 @@ def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mappin
 def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> Mapping[str, Any]:
     """Journal that it is over, with a snapshot that later commands start from; answers what was read for that."""
     answer = session.run([{"op": "read", "history": False}])[0]
-    try:
-        snapshot = fold(answer.get("events") or []).snapshot()
-    except (ValueError, KeyError, TypeError):
-        snapshot = None  # the journal is broken; the next command says so
+    snapshot = None
+    if answer.get("journal", "ok") == "ok":  # of a broken one only what follows the break is known; others stop at it
+        try:
+            snapshot = fold(answer.get("events") or []).snapshot()
+        except (ValueError, KeyError, TypeError):
+            snapshot = None  # the journal is broken; the next command says so
     event = {"event": "end", "op": operation, "outcome": outcome, "snapshot": snapshot}
     session.run([{"op": "append", "epoch": epoch, "events": [event]}])
     return answer
