@@ -248,7 +248,7 @@ class MemoryEngine:
         del grace
         found = self._world.find(name)
         found.stopped_by_user = True
-        if found.state in ("running", "restarting"):
+        if found.state in ("running", "restarting", "paused"):  # the engine resumes what is paused to end it
             self._world.end_streams(found.name)
             found.end(0)
 
