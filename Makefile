@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test lint bench dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test lint bench bench-peers dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ shells:
 	@scripts/shells
 
 test: engine images shells $(installed) ## every test, real containers included (ARGS="-k name")
-	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest $(ARGS)
+	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 	@$(VENV)/bin/ruff check .
@@ -62,6 +62,11 @@ bench: engine images $(installed) ## measure rollback, status, deploy, start-up 
 	@scripts/engine plugins
 	@scripts/bench-tools
 	@$(with_bases) $(VENV)/bin/python -m benchmarks.run $(ARGS)
+
+bench-peers: engine images $(installed) ## the proxy beside HAProxy, Caddy and Traefik
+	@scripts/engine plugins
+	@scripts/bench-tools peers
+	@$(with_bases) $(VENV)/bin/python -m benchmarks.run --only peers --json .state/bench-peers.json $(ARGS)
 
 dist: $(installed) ## the wheel, in dist/
 	@$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .

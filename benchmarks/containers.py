@@ -56,8 +56,14 @@ def address(name: str, network: str) -> str:
     found = json.loads(docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", name))
     ip = str(found.get(network, {}).get("IPAddress") or "")
     if not ip:
-        raise BenchmarkFailed(f"{name} has no address in {network}: {docker('logs', '--tail', '20', name)}")
+        raise BenchmarkFailed(f"{name} has no address in {network}: {said(name)}")
     return ip
+
+
+def said(name: str) -> str:
+    """The end of a container's output, for messages."""
+    done = subprocess.run(["docker", "logs", "--tail", "20", name], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip()
 
 
 def processes(name: str) -> list[int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.cost import cost
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Bar, Figure, Section
+from benchmarks.peers import peers
 from benchmarks.processes import Timing, taking_turns, timed
 from benchmarks.project import BLUEGREEN, Bench, Project, project, quiet_environment
 from benchmarks.watcher import Watcher
@@ -178,6 +179,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "deploy": Benchmark(deploy, 7, 3),
     "cost": Benchmark(cost, 11, 3),
 }
+
+LONG: Mapping[str, Benchmark] = {
+    "peers": Benchmark(peers, 9, 2),
+}
+"""Made only when named: they take longer, or need what others don't."""
 
 
 def _prepare(here: Project) -> str:

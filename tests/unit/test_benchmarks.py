@@ -17,8 +17,10 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Bar, Figure, Section, document, missed, table
 from benchmarks.processes import taking_turns, timed
 from benchmarks.project import FLOORS, STACK, Bench, quiet_environment
+from benchmarks.strict import counted
 from benchmarks.suite import BENCHMARKS, Benchmark
 from benchmarks.watcher import Watcher
+from benchmarks.wrk import Load, parsed
 from tests.support import eventually
 
 VALUES = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=30).map(tuple)
@@ -163,6 +165,29 @@ def test_a_watcher_sees_since_when_another_answers() -> None:
         server.shutdown()
         thread.join()
     assert watcher.lost == 0
+
+
+# -- load and loss -----------------------------------------------------------------------------------------
+def test_what_wrk_counted_is_read_from_its_last_line() -> None:
+    said = 'Running 1s test\n\n{"requests":500,"us":2000000,"p50":1500,"p99":9000,"lost":0,"refused":0}\n'
+    assert parsed(said) == Load(500, 2.0, 1.5, 9.0)
+    assert parsed(said).per_second == 250.0
+
+
+@pytest.mark.parametrize("spoilt", ['"requests":0', '"lost":1', '"refused":3'])
+def test_a_load_that_was_not_answered_is_no_figure(spoilt: str) -> None:
+    key = spoilt.partition(":")[0]
+    counts = {'"requests"': 9, '"us"': 1, '"p50"': 1, '"p99"': 1, '"lost"': 0, '"refused"': 0}
+    text = ",".join(f"{k}:{v}" if k != key else spoilt for k, v in counts.items())
+    with pytest.raises(BenchmarkFailed, match="lost"):
+        parsed(f"{{{text}}}")
+
+
+def test_a_switch_lasts_until_the_last_request_that_the_old_one_answered() -> None:
+    answered = [[1.0, 1.1, "reuse", "a"], [2.5, 2.6, "reuse", "a"], [2.7, 2.8, "think", "b"], [4.5, 4.6, "think", "a"]]
+    found = counted({"answered": answered, "lost": [[3.0, "post", "closed"]]}, [(2.0, "b"), (4.0, "a")])
+    assert found.moved == (pytest.approx(500.0), 0.0)
+    assert (found.answered, found.lost, found.losses) == (4, 1, ("post: closed",))
 
 
 # -- the command -------------------------------------------------------------------------------------------
