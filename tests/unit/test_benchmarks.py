@@ -186,7 +186,7 @@ def test_a_load_that_was_not_answered_is_no_figure(spoilt: str) -> None:
 def test_a_switch_lasts_until_the_last_request_that_the_old_one_answered() -> None:
     answered = [[1.0, 1.1, "reuse", "a"], [2.5, 2.6, "reuse", "a"], [2.7, 2.8, "think", "b"], [4.5, 4.6, "think", "a"]]
     found = counted({"answered": answered, "lost": [[3.0, "post", "closed"]]}, [(2.0, "b"), (4.0, "a")])
-    assert found.moved == (pytest.approx(500.0), 0.0)
+    assert found.moved == pytest.approx((500.0, 0.0))
     assert (found.answered, found.lost, found.losses) == (4, 1, ("post: closed",))
 
 
