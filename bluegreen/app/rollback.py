@@ -57,7 +57,7 @@ def rollback(
     opening: Opening | None = None,
 ) -> MoveResult:
     """Take traffic back. Never waits for another operation: it takes over. Raises `Refused`, naming what works."""
-    with _first_picture(site, opening) as (session, observed):
+    with _first_picture(site, opening, dry_run=dry_run) as (session, observed):
         for _ in range(ATTEMPTS - 1):
             try:
                 return _rollback(site, session, observed, to, reason, dry_run=dry_run)
@@ -324,13 +324,13 @@ def _announce(site: Site, observed: Observed, target: Target) -> None:
 
 
 @contextmanager
-def _first_picture(site: Site, opening: Opening | None) -> Iterator[tuple[ProxySession, Observed]]:
+def _first_picture(site: Site, opening: Opening | None, *, dry_run: bool) -> Iterator[tuple[ProxySession, Observed]]:
     """A session, and what there is. A stopped or deleted proxy is brought back first: nothing serves anyway."""
     with opening or Opening(site) as begun:
         try:
             session, answer = begun.read()
         except ProxyFailed as error:
-            if error.code != "proxy.not-running":
+            if error.code != "proxy.not-running" or dry_run:
                 raise
             from bluegreen.app.ground import bring_back
 

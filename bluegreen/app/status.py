@@ -11,8 +11,8 @@ from bluegreen.app.tools import public_url
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import ProxyFailed, Refused
 from bluegreen.model.history import Operation
-from bluegreen.model.names import Kind, Slot
-from bluegreen.model.observed import Observed
+from bluegreen.model.names import Kind, Slot, slot_container
+from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
 
@@ -164,6 +164,8 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 ("bg proxy repair", "bg rollback    works all the same"),
             )
         )
+    if unfinished is None and live is not None and slot is not None:
+        out.extend(_worker_troubles(observed, live, slot))
     back = observed.proxy.back
     if back is not None and observed.standby is None and back.live_release is not None and unfinished is None:
         out.append(_standby_trouble(observed, back.live_release))
@@ -201,6 +203,26 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                     ("bg prune    removes what is of no use",),
                 )
             )
+    return out
+
+
+def _worker_troubles(observed: Observed, live: Release, slot: Slot) -> list[Trouble]:
+    """Workers run in the live slot, and nowhere else: work would be left undone, or done twice."""
+    out: list[Trouble] = []
+    for name in live.of_kind(Kind.WORKER):
+        for replica in range(1, live.services[name].replicas + 1):
+            container = slot_container(observed.project, slot, name, replica)
+            there = observed.named(container)
+            if there is None or not there.running:
+                again = f"bg deploy {live.tag} --force    starts a whole new stack"
+                state, way = (there.state, (f"docker start {container}", again)) if there else ("gone", (again,))
+                out.append(Trouble("worker.stopped", f"the worker {container} of live {live.tag} is {state}", way))
+    for found in observed.containers:
+        release = manifest(found)
+        is_worker = release is not None and found.service in release.of_kind(Kind.WORKER)
+        if is_worker and found.running and found.slot is not slot:
+            message = f"the worker {found.name} runs, and {slot} is live: its work may be done twice"
+            out.append(Trouble("worker.elsewhere", message, (f"docker stop {found.name}",)))
     return out
 
 
