@@ -133,8 +133,8 @@ def failed_stream(stream: Mapping[str, Any], movements: Sequence[Movement]) -> s
         retires = stream["slot"] not in (None, movement.slot) and movement.moment <= stream["ended"]
         back = any(m.slot == stream["slot"] and movement.moment < m.moment <= stream["ended"] for m in movements)
         if retires and not back and stream["begun"] <= movement.returned:
-            early = movement.moment + movement.drain - DEADLINE_SLACK - stream["ended"]
-            if early <= 0:
+            early = movement.moment + movement.drain - stream["ended"]
+            if early <= DEADLINE_SLACK:
                 return None
             return f"{stream['seen']}, {early:.1f}s before its drain deadline"
     return f"{stream['seen']}, and its release was live"
@@ -178,7 +178,7 @@ class Fold:
             if slot == self._slots[until + 1]:
                 first = self._first_new[until]
                 self._first_new[until] = took if first is None else min(first, took)
-            elif begun < self._moments[until] or after == until:
+            else:
                 self._last_old[until] = max(self._last_old[until] or 0.0, took)
 
     def _when(self, begun: float, after: int, until: int) -> str:
