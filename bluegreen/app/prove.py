@@ -140,14 +140,13 @@ class _Course:
 
     def _move(self) -> None:
         there = self._away if self._here is self._home else self._home
-        asked = time.monotonic()
+        self._proof.asks(self._verb, self._here.drain)
         if self._verb == "rollback":
             result = rollback(self._moving, reason=REASON)
         else:
             result = switch(self._moving, str(there.number), reason=REASON)
         if result.release.number != there.number or result.previous is None:
             raise _Elsewhere("prove.elsewhere", f"{result.release.tag} has the traffic: somebody else moves it too")
-        self._proof.moved(self._verb, there.tag, result.slot, asked, self._here.drain)
         self._here = there
         self._verb = "switch" if self._verb == "rollback" else "rollback"
         number = len(self._proof.movements)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Any
 
 from bluegreen.app.site import Site
@@ -45,7 +47,9 @@ READY = 30.0
 CONNECTIONS = 24
 SAMPLE = 1.0
 CONNECT = 5.0
-REPLACED = ("get", "host", "upload_size", "counted")  # keys of the settings that are no kind of client
+AFTER = 1.0
+"""Seconds that the load goes on after a deploy's last step."""
+_MOVED = re.compile(r"all traffic to (\S+) in (blue|green)")
 
 
 @dataclass
@@ -62,20 +66,24 @@ class Proof:
     movements: list[Movement] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
-    _renamed: float | None = None
+    _next: tuple[str, float, float] = ("switch", 0.0, 0.0)
+
+    def asks(self, verb: str, drain: float) -> None:
+        """An operation that moves traffic begins now. ``drain`` is the deadline of the release that it leaves."""
+        self._next = (verb, time.monotonic(), drain)
 
     def sink(self, event: Event) -> None:
+        """Hears of switches as they are confirmed."""
         result = event.data.get("result")
-        if event.kind == "step-done" and event.name == "switch" and isinstance(result, Mapping):
-            moment = result.get("renamed")
-            self._renamed = float(moment) if moment is not None else None
-
-    def moved(self, verb: str, tag: str, slot: Slot, asked: float, drain: float) -> None:
-        """A switch was made and has returned just now. ``drain`` is the deadline of the release that was left."""
-        renamed, self._renamed = self._renamed, None
-        if renamed is not None and not asked <= renamed <= time.monotonic():
-            renamed = None  # the engine's machine has another clock than this one
-        self.movements.append(Movement(verb, tag, str(slot), asked, renamed, time.monotonic(), drain))
+        found = _MOVED.fullmatch(event.subject)
+        if event.kind != "step-done" or event.name != "switch" or found is None or not isinstance(result, Mapping):
+            return
+        verb, asked, drain = self._next
+        now = time.monotonic()
+        renamed = result.get("renamed")
+        if not isinstance(renamed, float) or not asked <= renamed <= now:
+            renamed = None  # an older proxy, or an engine whose machine has another clock than this one
+        self.movements.append(Movement(verb, found[1], found[2], asked, renamed, now, drain))
 
     @property
     def lost(self) -> int:
@@ -344,4 +352,52 @@ def heard(site: Site, proof: Proof) -> Callable[[Event], None]:
     return sink
 
 
-__all__: Sequence[str] = ("CONNECTIONS", "Proof", "heard", "need_sound", "proving")
+class Accompanied:
+    """A proof that goes along with a deploy, from before its first effect until its own requests are over."""
+
+    def __init__(self, site: Site, settings: ProveSettings) -> None:
+        self.site = replace(site, emit=self._emit)
+        self._outer = site
+        self._settings = settings
+        self._open = ExitStack()
+        self._proof: Proof | None = None
+
+    def begin(self, session: ProxySession, observed: Observed) -> None:
+        """Put what is live under load. Raises as `proving` does, before anything has been changed."""
+        live = observed.live_release
+        if live is None:
+            self._outer.notice("nothing is live yet, so there is no traffic that this first switch could lose")
+            return
+        self._proof = self._open.enter_context(proving(self._outer, session, observed, self._settings))
+        self._proof.asks("deploy", live.drain)
+
+    def finish(self) -> Receipt | None:
+        """After the deploy. None where there was nothing to prove."""
+        if self._proof is None:
+            return None
+        threading.Event().wait(AFTER)
+        return self._proof.finish()
+
+    def __enter__(self) -> Accompanied:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, BluegreenError) and self._proof is not None and not self._proof.load.finished:
+                receipt = self._proof.finish()
+                lost = f"{receipt.lost} of them lost" if receipt.lost else "none of them lost"
+                self._outer.notice(f"{receipt.requests:,} requests were made of what was live meanwhile, {lost}")
+        except BluegreenError as second:  # it must not hide why the deploy failed
+            self._outer.notice(f"what became of the requests meanwhile is unknown: {second.problem.message}")
+        finally:
+            self._open.close()
+
+    def _emit(self, event: Event) -> None:
+        if self._proof is not None:
+            self._proof.sink(event)
+        self._outer.emit(event)
+
+
+__all__: Sequence[str] = ("CONNECTIONS", "Accompanied", "Proof", "heard", "need_sound", "proving")

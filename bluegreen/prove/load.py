@@ -78,6 +78,11 @@ class Load:
         self._directory.cleanup()
 
     @property
+    def finished(self) -> bool:
+        """Whether the clients have told all."""
+        return bool(self.seen.counters)
+
+    @property
     def lost(self) -> int:
         return sum(self.seen.problems.values())
 

@@ -26,19 +26,20 @@ MOST_FAILURES = 50
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One switch. ``renamed`` is None where the proxy does not tell it."""
+    """One switch. ``renamed`` is None where the proxy does not tell it; ``confirmed`` is when the operation had the
+    proxy's own answer that it had happened."""
 
     verb: str  # rollback, switch, deploy
     tag: str
     slot: str  # that got the traffic
     asked: float
     renamed: float | None
-    returned: float
+    confirmed: float
     drain: float = 300.0  # seconds that the slot which lost it may go on
 
     @property
     def moment(self) -> float:
-        return self.returned if self.renamed is None else self.renamed
+        return self.confirmed if self.renamed is None else self.renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def failed_stream(stream: Mapping[str, Any], movements: Sequence[Movement]) -> s
     for movement in movements:
         retires = stream["slot"] not in (None, movement.slot) and movement.moment <= stream["ended"]
         back = any(m.slot == stream["slot"] and movement.moment < m.moment <= stream["ended"] for m in movements)
-        if retires and not back and stream["begun"] <= movement.returned:
+        if retires and not back and stream["begun"] <= movement.confirmed:
             early = movement.moment + movement.drain - stream["ended"]
             if early <= DEADLINE_SLACK:
                 return None
@@ -191,7 +192,7 @@ class Fold:
             return  # the next switch came while it was under way
         movement = self.movements[after]
         self._cutover[after] = max(self._cutover[after], (record.begun - movement.moment) * 1000)
-        if record.begun > movement.returned:
+        if record.begun > movement.confirmed:
             self.late_count += 1
             if len(self.late) < MOST_FAILURES:
                 begun = (record.begun - movement.moment) * 1000
@@ -232,7 +233,7 @@ class Fold:
                 "slot": m.slot,
                 "asked_s": round(m.asked - start, 3),
                 "renamed_s": None if m.renamed is None else round(m.renamed - start, 6),
-                "returned_s": round(m.returned - start, 3),
+                "confirmed_s": round(m.confirmed - start, 3),
                 "cutover_ms": round(self._cutover[number], 3) if self.known and m.renamed is not None else None,
                 "last_old_ms": _rounded(self._last_old[number]),
                 "first_new_ms": _rounded(self._first_new[number]),

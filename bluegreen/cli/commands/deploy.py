@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="A new release, even if nothing has changed.")
 @click.option("--stage", is_flag=True, help="Stop before the switch: the release becomes a candidate.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
+@click.option("--prove", is_flag=True, help="Put what is live under load meanwhile, and count every response.")
 @click.option("--reason", metavar="TEXT", help="Why, for the history.")
 @click.pass_obj
 def command(
@@ -38,6 +39,7 @@ def command(
     force: bool,
     stage: bool,
     dry_run: bool,
+    prove: bool,
     reason: str | None,
 ) -> int:
     """Put release TAG into the idle slot, prove it, and switch to it.
@@ -46,6 +48,8 @@ def command(
     been proven, and whatever fails is put back.
     """
     _check(tag)
+    if prove and stage:
+        raise click.UsageError("--prove is about the switch, and --stage stops before it; then bg prove shows it")
     file, name = target.file_of(run), target.given(run)
 
     def load(tag: str | None) -> Project:
@@ -57,7 +61,7 @@ def command(
     from bluegreen.cli.screens import deploy as screen
 
     site = run.site(name or load(tag).name)
-    request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason)
+    request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason, prove)
     if dry_run:
         planned = deploy(site, request)
         return run.answer(planned.outcome, screen.data(site.name, planned, None), screen.plan(run.page(), planned))
@@ -71,7 +75,15 @@ def command(
             raise
         return _failed(run, site, error, tag)
     after = result.after
-    return run.answer(result.outcome, screen.data(site.name, result, after), screen.lines(run.page(), result, after))
+    data, lines = screen.data(site.name, result, after), screen.lines(run.page(), result, after)
+    if result.proof is None or not result.proof.lost:
+        return run.answer(result.outcome, data, lines)
+    from bluegreen.cli.screens import prove as proof
+
+    lost = proof.lost_in_deploy(result.release.tag, result.proof)
+    if run.output.form != "text":
+        return run.fail(lost, data)
+    return run.answer(result.outcome, data, lines, exit=int(lost.exit))
 
 
 def _check(tag: str | None) -> None:

@@ -30,6 +30,7 @@ def data(project: str, result: DeployResult, after: Status | None) -> dict[str, 
         "seconds": result.seconds,
         "public": encode(result.public),
         "plan": [dict(step) for step in result.plan],
+        "proof": _proof_data(result),
         **_standing(after),
     }
 
@@ -60,6 +61,7 @@ def lines(page: Page, result: DeployResult, after: Status | None) -> list[str]:
     page.line()
     page.line(f"LIVE     {tag}  {slot}  {url}", total)
     _standby(page, result, after)
+    _proof(page, result)
     return page.lines
 
 
@@ -123,6 +125,31 @@ def _standby(page: Page, result: DeployResult, after: Status | None) -> None:
     for trouble in after.troubles:
         page.field("TROUBLE", trouble.message)
         page.commands("NEXT", trouble.next)
+
+
+def _proof(page: Page, result: DeployResult) -> None:
+    if result.proof is None:
+        return
+    from bluegreen.cli.screens.prove import receipt_lines
+
+    proof = result.proof
+    page.line()
+    if proof.lost:
+        page.field("WARNING", f"{proof.lost:,} of {proof.requests:,} requests were LOST while this deploy switched; "
+                              f"{result.release.tag} has the traffic and keeps it")  # fmt: skip
+        page.commands("NEXT", ["bg rollback    goes back, if you think so"])
+    else:
+        page.field("PROVED", f"under load from before the switch until after it, for {duration(proof.seconds * 1000)}: "
+                             f"nothing lost")  # fmt: skip
+    receipt_lines(page, proof)
+
+
+def _proof_data(result: DeployResult) -> dict[str, Any] | None:
+    if result.proof is None:
+        return None
+    from bluegreen.cli.screens.prove import receipt_data
+
+    return receipt_data(result.proof)
 
 
 def _standing(after: Status | None) -> dict[str, Any]:

@@ -128,6 +128,17 @@ def error(result: ProveResult) -> BluegreenError | None:
     return None
 
 
+def lost_in_deploy(tag: str, receipt: Receipt) -> BluegreenError:
+    """The traffic has moved, verified; that something was lost on the way is for a person to weigh."""
+    return BluegreenError(
+        "prove.lost",
+        f"{tag} has the traffic, and {receipt.lost} of {receipt.requests:,} requests were lost while it was deployed",
+        next=("bg rollback    goes back, if you think so", "bg logs --since 10m"),
+        exit=Exit.INCOMPLETE,
+        problems=tuple(Problem("prove.lost", _failure(f), f.id or f.kind) for f in receipt.failures) or (),
+    )
+
+
 def next_steps(page: Page, found: BluegreenError) -> None:
     page.commands("NEXT", found.problem.next)
 

@@ -15,8 +15,8 @@ from bluegreen.prove.kinds import NUMBERS
 from bluegreen.prove.receipt import Fold, Movement, Processed, count_streams, cut_streams, failures_of
 from bluegreen.prove.records import Record, pack, read
 
-BLUE_TO_GREEN = Movement("rollback", "v1", "green", asked=9.9, renamed=10.0, returned=10.5, drain=5.0)
-GREEN_TO_BLUE = Movement("switch", "v2", "blue", asked=19.9, renamed=20.0, returned=20.5, drain=5.0)
+BLUE_TO_GREEN = Movement("rollback", "v1", "green", asked=9.9, renamed=10.0, confirmed=10.5, drain=5.0)
+GREEN_TO_BLUE = Movement("switch", "v2", "blue", asked=19.9, renamed=20.0, confirmed=20.5, drain=5.0)
 BOTH = (BLUE_TO_GREEN, GREEN_TO_BLUE)
 
 
@@ -62,7 +62,7 @@ def test_the_last_answer_of_the_old_colour_and_the_first_of_the_new_are_of_short
 
 def test_where_no_one_tells_the_colour_or_the_moment_nothing_is_claimed() -> None:
     assert fold((10.001, 10.003, "")).cutover() is None
-    unknown = tuple(Movement(m.verb, m.tag, m.slot, m.asked, None, m.returned) for m in BOTH)
+    unknown = tuple(Movement(m.verb, m.tag, m.slot, m.asked, None, m.confirmed) for m in BOTH)
     assert fold((10.001, 10.003, "blue"), movements=unknown).cutover() is None
 
 
