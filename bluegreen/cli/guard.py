@@ -38,11 +38,15 @@ def guarded(run: Run, work: Callable[[], int]) -> int:
 
 
 def _failed(run: Run, error: Exception) -> int:
-    from bluegreen.model.errors import BluegreenError
+    from dataclasses import replace
 
-    if isinstance(error, BluegreenError):
-        return run.fail(error)
-    return run.fail(_crash(error))
+    from bluegreen.model.errors import BluegreenError, UsageError
+
+    if not isinstance(error, BluegreenError):
+        return run.fail(_crash(error))
+    if not error.problem.next and not isinstance(error, UsageError):  # whose problems say what to edit
+        error.problem = replace(error.problem, next=("bg status    how things stand now",))
+    return run.fail(error)
 
 
 def _interrupted(run: Run, error: BaseException | None) -> int:

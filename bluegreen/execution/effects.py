@@ -58,9 +58,21 @@ def _start(at: Workplace, step: steps.StartContainer) -> None:
     at.engine.start(step.name)
 
 
+def _start_worker(at: Workplace, step: steps.StartWorker) -> None:
+    """Somebody has removed its container: nothing can start it, and nothing that comes after depends on it."""
+    try:
+        _start(at, step)
+    except NotFound:
+        gone = "its container is gone, so it can't be started; bg status goes on saying so"
+        at.emit(Event("notice", "start", step.name, gone))
+
+
 def _stop(at: Workplace, step: steps.StopContainer) -> None:
-    at.engine.set_restart(step.id, "no")
-    at.engine.stop(step.id, step.grace)
+    try:
+        at.engine.set_restart(step.id, "no")
+        at.engine.stop(step.id, step.grace)
+    except NotFound:
+        return  # what is gone does not run
 
 
 def _keep(at: Workplace, step: steps.KeepContainer) -> None:
@@ -178,7 +190,7 @@ EFFECTS: Mapping[type[steps.Step], Callable[[Workplace, Any], None]] = {
     steps.CreateContainer: _create,
     steps.CloneContainer: _clone,
     steps.StartContainer: _start,
-    steps.StartWorker: _start,
+    steps.StartWorker: _start_worker,
     steps.StopContainer: _stop,
     steps.KeepContainer: _keep,
     steps.RenameContainer: _rename,

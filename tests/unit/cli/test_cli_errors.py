@@ -211,3 +211,17 @@ def test_sigterm_cleans_up_as_ctrl_c_does(tmp_path: Path) -> None:
         accepted.close()
     assert process.returncode == 130
     assert said.startswith("STOPPED  interrupted")
+
+
+@pytest.mark.usefixtures("file")
+def test_an_error_that_the_engine_gives_says_at_least_how_to_look(bg: Program, world: World) -> None:
+    bg("deploy", "v1")
+    refused = errors.EngineFailed("engine.failed", "removing: no")
+
+    def refuse(method: str, _args: object) -> None:
+        if method == "remove":
+            raise refused
+
+    world.engine.before_call = refuse
+    answer = bg("down", "--yes", "--json")
+    assert answer.document["errors"][0]["next"] == ["bg status    how things stand now"]
