@@ -224,4 +224,4 @@ def test_an_error_that_the_engine_gives_says_at_least_how_to_look(bg: Program, w
 
     world.engine.before_call = refuse
     answer = bg("down", "--yes", "--json")
-    assert answer.document["errors"][0]["next"] == ["bg status    how things stand now"]
+    assert answer.document["errors"][0]["next"] == ["bluegreen status"]
