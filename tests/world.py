@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,26 +16,24 @@ from typing import Any, Literal
 
 from bluegreen.app.deploy import DeployRequest, DeployResult, deploy
 from bluegreen.app.site import Site
+from bluegreen.app.status import Trouble, report
 from bluegreen.engine.behaviour import Behaviour
 from bluegreen.engine.memory import MemoryEngine
 from bluegreen.engine.protocol import Stream
 from bluegreen.execution.executor import Checkpoint
 from bluegreen.model.containers import Container
 from bluegreen.model.events import Event
-from bluegreen.model.names import Kind, Slot, proxy_container
+from bluegreen.model.names import Kind, Slot, kept_image, log_volume, proxy_container, slot_network, state_volume
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.project import HealthCheck, Network, NetworkUse, Project, Route, Service, Volume
 from bluegreen.planning.steps import Step
 from bluegreen.probes.public import Look
 from bluegreen.proxy.assets import image_tag
-from bluegreen.proxy.memory import MemoryNginx, agent_stream
+from bluegreen.proxy.memory import TOKEN, MemoryNginx, agent_stream
+from tests.strikes import Killed, Strike, StruckStream
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the matrix makes thousands of these worlds
 """Where the volume lies, where there is such a place."""
-
-
-class Killed(BaseException):
-    """The process was killed with SIGKILL here: nothing of it runs any more."""
 
 
 @dataclass(slots=True)
@@ -55,6 +54,16 @@ class Kill:
             raise Killed
         self.seen += 1
 
+    def check(self) -> None:
+        if self.dead:
+            raise Killed
+
+
+def _call(method: str, args: tuple[Any, ...]) -> str:
+    """A call of the engine in words, such as "stop shop-proxy"."""
+    what = [str(getattr(arg, "name", arg)) for arg in args if isinstance(arg, str) or hasattr(arg, "name")]
+    return " ".join([method, *what])
+
 
 def _copy(source: str, target: str) -> str:
     """Generations and markers never change once they have their place; what is appended to is copied."""
@@ -62,32 +71,6 @@ def _copy(source: str, target: str) -> str:
         os.link(source, target)
         return target
     return str(shutil.copy2(source, target))
-
-
-class DyingStream:
-    """A stream that is cut when its process dies: the agent sees the end of its input, the process nothing."""
-
-    def __init__(self, inner: Stream, kill: Kill) -> None:
-        self._inner = inner
-        self._kill = kill
-
-    def send(self, line: bytes) -> None:
-        self._check()
-        self._inner.send(line)
-
-    def receive(self, timeout: float | None = None) -> bytes:
-        self._check()
-        return self._inner.receive(timeout)
-
-    def errors(self) -> str:
-        return self._inner.errors()
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def _check(self) -> None:
-        if self._kill.dead:
-            raise Killed
 
 
 class Clock:
@@ -121,6 +104,10 @@ class World:
         self.engine.add_image(image_tag())
         self.engine.add_image("store:1")
         self.engine.on_exec(lambda c, _argv: c.name == proxy_container(name), self._agent)
+        self.engine.before_call = self._before
+        self.engine.after_call = self._after
+        self.strike = Strike()
+        self._proxy: str | None = None  # since when it runs
 
     def close(self) -> None:
         self.directory.cleanup()
@@ -133,7 +120,36 @@ class World:
         self.nginx.root = copy
 
     def _agent(self, _container: Container) -> Stream:
-        return DyingStream(agent_stream(self.volume, self.nginx), self.kill)
+        return StruckStream(agent_stream(self.volume, self.nginx), self.strike, self.kill.check)
+
+    def struck(self, strike: Strike, act: Callable[[], object]) -> object:
+        """Let a process do something that is struck meanwhile. What comes after it is another process's."""
+        self.strike = strike
+        try:
+            return act()
+        finally:
+            self.strike = Strike()
+
+    def _before(self, method: str, args: tuple[Any, ...]) -> None:
+        self.strike.before(_call(method, args))
+
+    def _after(self, method: str, args: tuple[Any, ...]) -> None:
+        self._follow(method)
+        self.strike.after(_call(method, args))
+
+    def _follow(self, method: str) -> None:
+        """nginx runs while the proxy's container does; the volume's content goes with the volume."""
+        if method in ("start", "stop", "remove", "rename"):
+            found = [c for c in self.engine.containers(self.name) if c.role == "proxy" and c.running]
+            since = self.engine.container(found[0].id).started_at if found else None
+            if since != self._proxy:
+                self._proxy = since
+                self.nginx.restart() if since else self.nginx.stop()
+            there = {ip for c in self.engine.containers(self.name) for ip in c.addresses.values()}
+            self.nginx.held = {ip: count for ip, count in self.nginx.held.items() if ip in there}
+        elif method == "remove_volume" and state_volume(self.name) not in self.engine.volumes():
+            shutil.rmtree(self.volume)
+            self.volume.mkdir()
 
     def _fetch(self, *args: Any, **kwargs: Any) -> Any:
         return self.engine.fetch(*args, **kwargs)
@@ -153,8 +169,12 @@ class World:
             checkpoint=checkpoint,
             pause=self.clock.pause,
             clock=self.clock,
-            look=lambda url: Look(url, self.nginx.serve("/")[1], 1.0),
+            look=self._look,
         )
+
+    def _look(self, url: str, token: str | None = None) -> Look:
+        slot, status, _ = self.nginx.serve("/")
+        return Look(url, status, 1.0, slot=slot if token == TOKEN else None)
 
     def image(self, tag: str, service: str = "api", behaviour: Behaviour | None = None) -> None:
         self.engine.add_image(f"{service}:{tag}", behaviour)
@@ -173,7 +193,8 @@ class World:
                 Kind.ROUTED,
                 f"api:{tag}",
                 None,
-                {"Env": [f"TAG={tag}"]},
+                # A cache that nobody names: gone with its container.
+                {"Env": [f"TAG={tag}"], "HostConfig": {"Mounts": [{"Type": "volume", "Target": "/cache"}]}},
                 replicas=2,
                 routes=(Route("/api/"),),
                 port=8000,
@@ -226,6 +247,8 @@ class World:
 
     def serving(self) -> str | None:
         """The tag whose containers answer the public listener, by what they are, not by what is said of them."""
+        if not self.nginx.running:
+            return None
         slot, status, _ = self.nginx.serve("/api/health")
         if slot is None:
             return None
@@ -234,8 +257,8 @@ class World:
             (m.tag for c in self.engine.containers(self.name) if c.slot is Slot(slot) and (m := manifest(c))), None
         )
 
-    def check(self) -> None:
-        """The invariants of DESIGN section 2 that can be seen from outside."""
+    def check(self) -> tuple[Trouble, ...]:
+        """The invariants of DESIGN section 2 that can be seen from outside. Answers what status finds wrong."""
         observed = self.observed()
         live = observed.live_release
         if live is not None:
@@ -244,13 +267,15 @@ class World:
             assert self.serving() == live.tag, "status says one thing, traffic another"
         running = {c.slot for c in observed.containers if c.service == "worker" and c.running}
         assert len(running) <= 1, f"a worker runs in {running}"
-        assert all(c.slot or c.kept or c.shared or c.role == "proxy" for c in observed.containers), (
-            f"unaccounted: {[c.name for c in observed.containers if not (c.slot or c.kept or c.shared)]}"
-        )
+        troubles = report(observed, self.engine.public).troubles
+        unfinished = observed.history.unfinished is not None and observed.proxy.lease is None
+        assert ("operation.unfinished" in {t.code for t in troubles}) is unfinished, troubles
+        return troubles
 
     def check_clean(self) -> None:
-        """Nothing is unfinished, nobody holds the lease, and what is not live is either whole or not there."""
-        self.check()
+        """Nothing is unfinished, nobody holds the lease, what is not live is either whole or not there, status finds
+        nothing wrong, and everything on the engine is accounted for."""
+        troubles = self.check()
         observed = self.observed()
         assert observed.history.unfinished is None, observed.history.unfinished
         assert observed.proxy.lease is None, observed.proxy.lease
@@ -261,3 +286,32 @@ class World:
         idle = observed.stack(observed.idle)
         if idle:
             assert observed.standby is not None or observed.candidate is not None, [c.name for c in idle]
+        assert not troubles, troubles
+        self.check_accounted()
+
+    def check_accounted(self) -> None:
+        """Whatever is on the engine is there for something."""
+        containers = self.engine.containers(self.name)
+        strange = [c.name for c in containers if not (c.slot or c.kept or c.shared)]
+        assert set(strange) <= {proxy_container(self.name)}, f"unaccounted: {strange}"
+        numbers = {c.release for c in containers if c.release}
+        wanted = {kept_image(self.name, service, n) for n in numbers for service in ("api", "web", "cache", "worker")}
+        prefix = f"bluegreen/{self.name}/"
+        tags = {t for image in self.engine.images(prefix) for t in image.tags if t.startswith(prefix)}
+        assert tags <= wanted, f"unaccounted: {sorted(tags - wanted)}"
+        networks = {n.name for n in self.engine.networks()}
+        networks -= {f"{self.name}_default", *(slot_network(self.name, slot) for slot in Slot)}
+        assert not networks, f"unaccounted: {networks}"
+        mounted = {m for c in containers for m in self.engine.container(c.id).mounts}
+        named = {f"{self.name}_data", state_volume(self.name), log_volume(self.name)}
+        volumes = set(self.engine.volumes()) - named - mounted
+        assert not volumes, f"unaccounted: {volumes}"
+
+    def check_gone(self, *, volumes: bool = False) -> None:
+        """Nothing of the project is left; the file's own volumes are unless ``volumes``."""
+        left = self.engine.state()
+        kept = [] if volumes else [f"{self.name}_data"]
+        assert not left["containers"], left["containers"]
+        assert not left["networks"], left["networks"]
+        assert left["volumes"] in ([], kept), left["volumes"]
+        assert not self.engine.images(f"bluegreen/{self.name}/")

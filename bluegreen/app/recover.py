@@ -9,7 +9,8 @@ from typing import Any
 from bluegreen.app.asking import account
 from bluegreen.app.ground import session_of_any_proxy
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
-from bluegreen.app.tools import rendering, run_planned
+from bluegreen.app.tools import rendering, run_planned, tidy
+from bluegreen.app.upkeep import finish_upkeep
 from bluegreen.model.errors import BluegreenError, Overtaken, Refused, Unhealthy
 from bluegreen.model.history import Operation
 from bluegreen.model.observed import Observed
@@ -48,6 +49,8 @@ def resume(site: Site) -> Recovered:
                 continue_without_file(site, session, epoch, observed, unfinished)
             elif unfinished.kind in ("rollback", "switch"):
                 finish_move(site, session, epoch, observed, unfinished)
+            elif unfinished.kind in ("prune", "drain"):
+                finish_upkeep(site, session, epoch, observed, unfinished)
             else:
                 put_back(site, session, epoch, observed, unfinished)
         after = site.observe(session)
@@ -130,6 +133,7 @@ def finish_move(site: Site, session: ProxySession, epoch: int, observed: Observe
     executor = site.executor(session, epoch, render=rendering(site))
     try:
         executor.run(plan)
+        tidy(site, session, executor)
         end(session, epoch, operation.id, "done")
     except Overtaken:
         raise
@@ -157,6 +161,8 @@ def _abort_operation(site: Site, session: ProxySession, epoch: int, observed: Ob
 
         site.notice(f"{live} has all the traffic already: finishing its deploy instead (bg rollback goes back)")
         continue_without_file(site, session, epoch, observed, operation)
+    elif operation.kind in ("prune", "drain"):
+        finish_upkeep(site, session, epoch, observed, operation, abort=True)
     else:
         put_back(site, session, epoch, observed, operation)
 

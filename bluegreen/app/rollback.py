@@ -9,7 +9,7 @@ from typing import Any
 
 from bluegreen.app.opening import Opening
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
-from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned
+from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned, tidy
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
 from bluegreen.model import labels
@@ -132,6 +132,8 @@ def _move(
     try:
         _run(site, session, executor, observed, target, kind, name, reason)
         _sweep(executor, observed)
+        if unfinished is not None:
+            tidy(site, session, executor)
         answer = end(session, epoch, name, "done")
     except (Overtaken, KeyboardInterrupt):
         raise

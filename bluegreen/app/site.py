@@ -18,7 +18,7 @@ from bluegreen.model.containers import Container
 from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused
 from bluegreen.model.events import Event, Sink, nowhere
 from bluegreen.model.history import History, Operation, fold
-from bluegreen.model.names import proxy_container
+from bluegreen.model.names import kept_images, proxy_container
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.release import Routes
 from bluegreen.probes.public import Look, look
@@ -87,7 +87,12 @@ class Site:
             proxy=state,
             history=past,
             networks=tuple(self.engine.networks()) if networks else (),
+            kept_tags=self._kept_tags() if networks else (),
         )
+
+    def _kept_tags(self) -> tuple[str, ...]:
+        prefix = kept_images(self.name)
+        return tuple(tag for image in self.engine.images(prefix) for tag in image.tags if tag.startswith(prefix))
 
     def executor(self, session: ProxySession | None, epoch: int | None, **tools: Any) -> Executor:
         from bluegreen.execution.executor import Executor  # a command asks its first questions before this
@@ -153,6 +158,7 @@ def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mappin
         "reason": operation.reason,
         "cold": operation.cold,
         "overtook": operation.overtook,
+        "keep": operation.keep,
     }
     session.run([{"op": "append", "epoch": epoch, "events": [event, *more]}])
 

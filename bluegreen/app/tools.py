@@ -67,6 +67,14 @@ def run_planned(
     return executor.run(plan(observed))
 
 
+def tidy(site: Site, session: ProxySession, executor: Executor) -> None:
+    """Once traffic has moved: remove what the operation that was interrupted or taken over from had half removed or
+    not used yet."""
+    from bluegreen.planning.retire import plan_tidy
+
+    executor.run(plan_tidy(site.observe(session)))
+
+
 def smoke_preview(site: Site, session: ProxySession, release: Release) -> Callable[[], tuple[str, str]]:
     """The preview listener's address and token, asked for when a smoke command needs them."""
 

@@ -16,6 +16,7 @@ from bluegreen.model.observed import Observed
 from bluegreen.planning.down import plan_down, plan_end_connections
 from bluegreen.planning.retire import prune as plan_prune
 from bluegreen.planning.steps import Plan
+from bluegreen.proxy.session import ProxySession
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,33 @@ def prune(site: Site, keep: int | None, *, dry_run: bool = False) -> Upkeep:
         need_ended(observed, but=lambda o: o.kind == "prune")
         live = observed.live_release
         count = keep if keep is not None else (live.keep if live else 5)
-        in_use = frozenset(c.release for c in observed.containers if c.slot is not None)
-        plan = Plan(tuple(plan_prune(observed, count, in_use, broken=True)))
+        plan = _plan_prune(observed, count)
         if dry_run:
             return Upkeep("planned", tuple(describe(plan)))
         name = operation_id("prune")
         with lease(site, session, name) as epoch:
-            begin(session, epoch, Operation(id=name, kind="prune", by=site.by))
+            begin(session, epoch, Operation(id=name, kind="prune", by=site.by, keep=count))
             site.executor(session, epoch).run(plan)
             end(session, epoch, name, "done")
     return Upkeep("done" if len(plan.flat()) > 1 else "nothing", tuple(describe(plan)))
+
+
+def finish_upkeep(
+    site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation, *, abort: bool = False
+) -> None:
+    """Go on with a prune or a drain that was interrupted; or, to ``abort`` it, end only what it had begun."""
+    if operation.kind == "prune":
+        every = len(observed.containers)
+        plan = _plan_prune(observed, every if abort or operation.keep is None else operation.keep)
+    else:
+        plan = plan_end_connections(observed, only_stopped=abort)
+    site.executor(session, epoch).run(plan)
+    end(session, epoch, operation.id, "aborted" if abort else "done")
+
+
+def _plan_prune(observed: Observed, keep: int) -> Plan:
+    in_use = frozenset(c.release for c in observed.containers if c.slot is not None)
+    return Plan(tuple(plan_prune(observed, keep, in_use, broken=True)))
 
 
 def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
@@ -64,19 +82,21 @@ def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
         need_journal(observed)
         if observed.live is None:
             raise Refused("drain.nothing", "nothing is live, so nothing drains", next=("bg status",))
+        unfinished = observed.history.unfinished
+        interrupted = unfinished if now and unfinished and unfinished.kind == "drain" else None
         addresses = [ip for c in observed.stack(observed.idle) if c.running for ip in c.addresses.values() if ip]
         open_now = sum(observed.proxy.connections.get(ip, 0) for ip in addresses)
-        if not open_now:
+        if not open_now and interrupted is None:
             return Upkeep("nothing")
         if not now:
             answer = session.run([{"op": "drain", "addresses": addresses, "until": None, "seconds": seconds}])[0]
             return Upkeep("done" if not answer.get("left") else "nothing", connections=int(answer.get("left", 0)))
-        need_ended(observed)
-        name = operation_id("drain")
-        with lease(site, session, name) as epoch:
-            begin(session, epoch, Operation(id=name, kind="drain", by=site.by))
-            site.executor(session, epoch).run(plan_end_connections(observed))
-            end(session, epoch, name, "done")
+        need_ended(observed, but=lambda o: o.kind == "drain")
+        operation = interrupted or Operation(id=operation_id("drain"), kind="drain", by=site.by)
+        with lease(site, session, operation.id) as epoch:
+            if interrupted is None:
+                begin(session, epoch, operation)
+            finish_upkeep(site, session, epoch, observed, operation)
     return Upkeep("done", connections=open_now)
 
 

@@ -59,6 +59,7 @@ class Operation:
     ended: str | None = None  # done, failed, aborted, overtaken, nothing
     last_step: str | None = None
     overtook: str | None = None
+    keep: int | None = None  # releases that a prune keeps
 
     @property
     def unfinished(self) -> bool:

@@ -89,6 +89,17 @@ def log_volume(project: str) -> str:
     return f"{project}-bluegreen-log"
 
 
+def kept_images(project: str) -> str:
+    """What the tags begin with that bluegreen itself holds on images, so that pruning dangling ones takes none."""
+    return f"bluegreen/{project}/"
+
+
 def kept_image(project: str, service: str, release: int) -> str:
-    """The tag bluegreen itself holds on an image, so that pruning dangling images does not take it."""
-    return f"bluegreen/{project}/{service.lower()}:r{release}"
+    """The tag of a release's image."""
+    return f"{kept_images(project)}{service.lower()}:r{release}"
+
+
+def release_of_image(tag: str) -> int | None:
+    """The release that one of those tags is for."""
+    number = tag.rpartition(":r")[2]
+    return int(number) if number.isdecimal() else None

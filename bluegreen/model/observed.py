@@ -41,6 +41,7 @@ class Observed:
     proxy: ProxyState = field(default_factory=ProxyState)
     history: History = field(default_factory=History)
     networks: tuple[NetworkInfo, ...] = ()
+    kept_tags: tuple[str, ...] = ()  # bluegreen's own on the images of releases; with the networks
 
     @property
     def proxy_container(self) -> Container | None:

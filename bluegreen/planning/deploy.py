@@ -131,7 +131,9 @@ def plan_deploy(observed: Observed, deploy: Deployment) -> Plan:
         retiring = frozenset(
             c.release for c in observed.stack(slot) if c.release != release.number and observed.was_live(c.release)
         )
-        steps.extend(prune(observed, release.keep, _in_use(observed, release), retiring=retiring))
+        interrupted = observed.history.unfinished is not None  # it may have left a kept release half removed
+        in_use = _in_use(observed, release)
+        steps.extend(prune(observed, release.keep, in_use, retiring=retiring, broken=interrupted))
     return Plan(tuple(steps), tuple(notices))
 
 

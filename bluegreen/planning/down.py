@@ -50,19 +50,22 @@ def plan_down(observed: Observed, volumes: Sequence[str], images: Sequence[str])
     return Plan(tuple(steps))
 
 
-def plan_end_connections(observed: Observed) -> Plan:
-    """Restart the idle slot's serving containers one by one: their connections end, and they stand by again."""
+def plan_end_connections(observed: Observed, *, only_stopped: bool = False) -> Plan:
+    """Restart the idle slot's serving containers one by one: their connections end, and they stand by again.
+
+    ``only_stopped`` starts those again that an interrupted restart has left stopped, and no other.
+    """
     steps: list[Step | Together] = []
     for container in observed.stack(observed.idle):
         release = manifest(container)
         definition = release.services.get(container.service) if release else None
-        if definition is None or definition.kind not in (Kind.ROUTED, Kind.INTERNAL) or not container.running:
+        if definition is None or definition.kind not in (Kind.ROUTED, Kind.INTERNAL):
             continue
-        steps.append(
-            StopContainer(
-                name=container.name, id=container.id, grace=definition.stop_grace, cause="ends its connections"
-            )
-        )
+        if container.running and only_stopped:
+            continue
+        if container.running:
+            grace, cause = definition.stop_grace, "ends its connections"
+            steps.append(StopContainer(name=container.name, id=container.id, grace=grace, cause=cause))
         steps.append(StartContainer(name=container.name, restart=definition.restart, cause="stands by again"))
     return Plan(tuple(steps))
 

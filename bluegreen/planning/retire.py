@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bluegreen.model.containers import Container
-from bluegreen.model.names import Kind, Slot, kept_container, kept_image, slot_container, slot_network
+from bluegreen.model.names import Kind, Slot, kept_container, kept_image, release_of_image, slot_container, slot_network
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.release import Release
 from bluegreen.planning.steps import (
@@ -11,6 +11,7 @@ from bluegreen.planning.steps import (
     Drain,
     DropBack,
     KeepContainer,
+    Plan,
     PruneGenerations,
     RemoveContainer,
     RemoveImage,
@@ -146,7 +147,7 @@ def prune(
     leaving = dict.fromkeys([n for n in old if n not in retiring], f"older than the {keep} releases kept")
     leaving |= dict.fromkeys(useless, "no longer whole, so nobody can go back to it")
     containers: list[Step] = []
-    images: list[Step] = []
+    images = left_over_images(observed, protect | retiring)
     for number, cause in sorted(leaving.items(), reverse=True):
         containers.extend(RemoveContainer(name=c.name, id=c.id, cause=cause) for c in observed.kept(number))
         images.extend(let_go_of_images(observed, number, cause))
@@ -155,6 +156,27 @@ def prune(
         *together(images),
         PruneGenerations(keep=GENERATIONS_KEPT, cause="older generations are of no use"),
     ]
+
+
+def left_over_images(observed: Observed, protect: frozenset[int]) -> list[Step]:
+    """Remove tags of releases of which nothing else is there: a deploy was stopped between these and its first
+    container, by a rollback that took over."""
+    known = {c.release for c in observed.containers} | protect
+    found = [tag for tag in observed.kept_tags if (number := release_of_image(tag)) is None or number not in known]
+    return [RemoveImage(ref=tag, cause="left over from a deploy that was stopped") for tag in sorted(found)]
+
+
+def plan_tidy(observed: Observed) -> Plan:
+    """Remove what an interrupted operation has left of kept releases that it was removing, since nobody can go back
+    to them, and the tags of those of which nothing else is there."""
+    numbers = sorted({c.release for c in observed.kept()})
+    broken = [n for n in numbers if (r := observed.release(n)) and not observed.kept_whole(r)]
+    cause = "what removed it was interrupted"
+    containers: list[Step] = [
+        RemoveContainer(name=c.name, id=c.id, cause=cause) for n in broken for c in observed.kept(n)
+    ]
+    images = [step for n in broken for step in let_go_of_images(observed, n, cause)]
+    return Plan((*together(containers), *together([*images, *left_over_images(observed, frozenset())])))
 
 
 def let_go_of_images(observed: Observed, number: int, cause: str) -> list[Step]:

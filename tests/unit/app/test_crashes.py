@@ -1,30 +1,39 @@
-"""Every command killed before and after every effect, and every way on from there.
+"""Every command killed, and interrupted, after every one of its effects; and every way on from there.
 
 The whole matrix runs in memory: the real agent on a real directory, the real planner and executor, and an engine
-that the contract suite holds to Docker's behaviour.
+that the contract suite holds to Docker's behaviour. `tests.strikes` says why "after every effect" is everywhere.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
 
+from bluegreen.app.ground import start_proxy
 from bluegreen.app.recover import abort, resume
 from bluegreen.app.rollback import rollback, switch
-from bluegreen.app.upkeep import prune
+from bluegreen.app.upgrade import upgrade_proxy
+from bluegreen.app.upkeep import down, drain, prune, repair_journal
 from bluegreen.engine.behaviour import Answer, Behaviour
-from bluegreen.model.errors import BluegreenError, ProxyFailed, Refused, Unhealthy
-from bluegreen.model.release import Release
-from tests.world import Kill, Killed, World
+from bluegreen.model.errors import BluegreenError, JournalLost, ProxyFailed, Refused, Unhealthy
+from bluegreen.model.observed import Observed
+from tests.strikes import How, Killed, Strike
+from tests.world import World
 
-Act = Callable[[World, Kill | None], object]
+Act = Callable[[World], object]
+WAYS_ON = ("resume", "abort", "again", "rollback")
+SHOWN = 12
+"""Ways that went wrong that a failure lists."""
 
 
-def deployed(*tags: str) -> Callable[[World], None]:
+# -- where a plan begins -----------------------------------------------------------------------------------
+def deployed(*tags: str) -> Act:
     def prepare(world: World) -> None:
         for tag in tags:
             world.deploy(tag)
@@ -42,52 +51,205 @@ def rolled_back(world: World) -> None:
     rollback(world.site())
 
 
-def deploy(tag: str, *, stage: bool = False) -> Act:
-    return lambda world, kill: world.deploy(tag, kill, stage=stage)
+def connected(world: World) -> None:
+    """The standby still has connections."""
+    deployed("v1", "v2")(world)
+    observed = world.observed()
+    world.nginx.held = {ip: 1 for c in observed.stack(observed.idle) for ip in c.addresses.values() if ip}
 
 
-def sick(world: World, kill: Kill | None) -> object:
+def without_proxy(world: World) -> None:
+    deployed("v1", "v2")(world)
+    world.engine.remove("shop-proxy")
+
+
+def without_journal(world: World) -> None:
+    deployed("v1", "v2", "v3")(world)
+    (world.volume / "journal.jsonl").unlink()
+
+
+def struck(prepare: Act, act: Act, after: str, how: How = "killed") -> Act:
+    """What is left of a command that was struck after its first effect of this kind."""
+
+    def prepared(world: World) -> None:
+        prepare(world)
+        strike = Strike(after, how)
+        with pytest.raises((Killed, KeyboardInterrupt)):
+            world.struck(strike, lambda: act(world))
+        assert strike.struck, f"it had no effect {after!r}: {strike.effects}"
+
+    return prepared
+
+
+# -- what is done ------------------------------------------------------------------------------------------
+def deploy(tag: str, *, stage: bool = False, force: bool = False) -> Act:
+    return lambda world: world.deploy(tag, stage=stage, force=force)
+
+
+def sick(world: World) -> object:
     world.image("v3", behaviour=Behaviour(answer=Answer(500, b"broken")))
     try:
-        return world.deploy("v3", kill)
-    except BluegreenError as error:
+        return world.deploy("v3")
+    except Unhealthy as error:
         return error
 
 
-PLANS: dict[str, tuple[Callable[[World], None], Act]] = {
-    "first deploy": (deployed(), deploy("v1")),
-    "second deploy": (deployed("v1"), deploy("v2")),
-    "deploy over a standby": (deployed("v1", "v2"), deploy("v3")),
-    "deploy after a rollback": (rolled_back, deploy("v3")),
-    "deploy that fails": (deployed("v1", "v2"), sick),
-    "stage": (deployed("v1", "v2"), deploy("v3", stage=True)),
-    "warm rollback": (deployed("v1", "v2"), lambda w, k: rollback(w.site(k), reason="500s")),
-    "cold rollback": (deployed("v1", "v2", "v3"), lambda w, k: rollback(w.site(k), "v1", reason="500s")),
-    "rollback past a candidate": (staged, lambda w, k: rollback(w.site(k))),
-    "switch forward": (rolled_back, lambda w, k: switch(w.site(k), "v2")),
-    "switch to a candidate": (staged, lambda w, k: switch(w.site(k), "v3")),
-    "abort of a candidate": (staged, lambda w, k: abort(w.site(k))),
-    "prune": (deployed("v1", "v2", "v3", "v4"), lambda w, k: prune(w.site(k), 0)),
+def removed(*, everything: bool = False) -> Act:
+    return lambda world: down(world.site(), volumes=everything, images=everything)
+
+
+def aborted(world: World) -> object:
+    return abort(world.site())
+
+
+def resumed(world: World) -> object:
+    return resume(world.site())
+
+
+def back(world: World) -> object:
+    return rollback(world.site(), reason="500s")
+
+
+def cold(world: World) -> object:
+    return rollback(world.site(), "v1", reason="500s")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of plan. ``gap``: the public listener may refuse meanwhile, which is announced. ``gone``: at its end
+    nothing is left."""
+
+    prepare: Act
+    act: Act
+    gap: bool = False
+    gone: bool = False
+
+
+TWO, THREE = deployed("v1", "v2"), deployed("v1", "v2", "v3")
+PLANS: dict[str, Row] = {
+    "first deploy": Row(deployed(), deploy("v1")),
+    "second deploy": Row(deployed("v1"), deploy("v2")),
+    "deploy over a standby": Row(TWO, deploy("v3")),
+    "deploy after a rollback": Row(rolled_back, deploy("v3")),
+    "deploy that fails": Row(TWO, sick),
+    "deploy of what is live, forced": Row(TWO, deploy("v2", force=True)),
+    "deploy of what stands by": Row(rolled_back, deploy("v2")),
+    "deploy over a candidate": Row(staged, deploy("v4")),
+    "stage": Row(TWO, deploy("v3", stage=True)),
+    "warm rollback": Row(TWO, back),
+    "cold rollback": Row(THREE, cold),
+    "rollback past a candidate": Row(staged, lambda w: rollback(w.site())),
+    "switch forward": Row(rolled_back, lambda w: switch(w.site(), "v2")),
+    "switch to a candidate": Row(staged, lambda w: switch(w.site(), "v3")),
+    "abort of a candidate": Row(staged, aborted),
+    "abort of a deploy before its switch": Row(struck(TWO, deploy("v3"), "start shop-blue-web"), aborted),
+    "abort of a cold rollback before its flip": Row(struck(THREE, cold, "start shop-green-web"), aborted),
+    "resume of a deploy before its switch": Row(struck(TWO, deploy("v3"), "start shop-blue-web"), resumed),
+    "resume of a deploy after its switch": Row(struck(TWO, deploy("v3"), "switch"), resumed),
+    "resume of a cold rollback before its flip": Row(struck(THREE, cold, "start shop-green-web"), resumed),
+    "resume of a rollback after its flip": Row(struck(TWO, back, "switch"), resumed),
+    "the same deploy after a death": Row(struck(TWO, deploy("v3"), "keep shop-blue-api"), deploy("v3")),
+    "rollback from a deploy that died": Row(struck(TWO, deploy("v3"), "rename shop-blue-api-1"), back),
+    "prune": Row(deployed("v1", "v2", "v3", "v4"), lambda w: prune(w.site(), 0)),
+    "drain now": Row(connected, lambda w: drain(w.site(), now=True)),
+    "repair of the journal": Row(without_journal, lambda w: repair_journal(w.site())),
+    "start of the proxy": Row(without_proxy, lambda w: start_proxy(w.site()), gap=True),
+    "proxy upgrade": Row(TWO, lambda w: upgrade_proxy(w.site()), gap=True),
+    "down": Row(THREE, removed(), gone=True),
+    "down with volumes and images": Row(THREE, removed(everything=True), gone=True),
 }
 
-WAYS_ON = ("resume", "abort", "again", "rollback")
 
-
-def checkpoints(name: str) -> int:
-    prepare, act = PLANS[name]
+# -- the matrix --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", PLANS)
+def test_struck_anywhere_it_serves_a_coherent_state_and_every_way_on_ends_clean(name: str) -> None:
+    row = PLANS[name]
     world = World()
     try:
-        prepare(world)
-        kill = Kill()
-        act(world, kill)
-        world.check_clean()
-        return kill.seen
+        row.prepare(world)
+        before = world.serving()
+        total, after = in_fork(partial(whole, world, row)).split()
+        possible = {before, None if after == "None" else after, *((None,) if row.gap else ())}
+        cells = [Cell(world, name, "killed", at, WAYS_ON, possible) for at in range(int(total) + 1)]
+        turn = list(PLANS).index(name)
+        for at in range(int(total) + 1):
+            way = WAYS_ON[(at + turn) % len(WAYS_ON)]
+            cells.append(Cell(world, name, "interrupted", at, (way,), possible))
+        complaints = in_forks([cell.run for cell in cells])
     finally:
         world.close()
+    assert int(total) > 1
+    found = [line for complaint in complaints if complaint for line in complaint.splitlines()]
+    if found:
+        raise AssertionError("\n".join([f"{len(found)} ways went wrong", *found[:SHOWN]]))
 
 
-def go_on(world: World, way: str, act: Act) -> None:
-    """One way on after a crash. A refusal must say what to do, and change nothing."""
+def whole(world: World, row: Row) -> str:
+    """The command without any strike: how many effects it has, and what serves at its end."""
+    world.move_volume()
+    strike = Strike()
+    world.struck(strike, lambda: row.act(world))
+    if row.gone:
+        world.check_gone(volumes=row.act is PLANS["down with volumes and images"].act)
+    else:
+        world.check_clean()
+    return f"{len(strike.effects)} {world.serving()}"
+
+
+@dataclass
+class Cell:
+    """One command, struck at one place, and the ways on from what that leaves."""
+
+    world: World
+    name: str
+    how: How
+    at: int
+    ways: Sequence[str]
+    possible: set[str | None]
+    where: str = ""
+    before: str | None = None
+    observed: Observed | None = None
+
+    def run(self) -> str:
+        row, world = PLANS[self.name], self.world
+        world.move_volume()
+        self.before, self.observed = world.serving(), world.observed()
+        strike = Strike(self.at, self.how)
+        ended: BaseException | None = None
+        try:
+            world.struck(strike, lambda: row.act(world))
+        except (Killed, KeyboardInterrupt, BluegreenError) as error:
+            ended = error
+        self.where = f"{self.name}, {strike.where}"
+        with complaining(self.where):
+            assert strike.struck
+            assert isinstance(ended, Killed) == (self.how == "killed"), repr(ended)
+            world.check()
+            assert world.serving() in self.possible, f"{world.serving()} serves, not one of {self.possible}"
+        found = in_forks([partial(self.go_on, way) for way in self.ways], at_once=1)
+        if any(found):
+            raise AssertionError("\n".join(c for c in found if c))
+        return ""
+
+    def go_on(self, way: str) -> str:
+        row, world = PLANS[self.name], self.world
+        world.move_volume()
+        with complaining(f"{self.where}, then {way}"):
+            go_on(world, way, row)
+            if row.gone:
+                removed(everything=True)(world)
+                world.check_gone(volumes=True)
+                return ""
+            world.check_clean()
+            before = self.observed.standby if self.observed else None
+            after = world.observed()
+            if way == "abort" and world.serving() == self.before and before and after.live_release != before:
+                assert str(after.standby) == str(before), f"{before} does not stand by again, but {after.standby}"
+        return ""
+
+
+def go_on(world: World, way: str, row: Row) -> None:
+    """One way on after a strike. A refusal must say what to do, and change nothing."""
     before = world.serving()
     try:
         if way == "resume":
@@ -95,96 +257,85 @@ def go_on(world: World, way: str, act: Act) -> None:
         elif way == "abort":
             abort(world.site())
         elif way == "again":
-            act(world, None)
+            row.act(world)
         elif way == "rollback":
             rollback(world.site(), reason="to be safe")
     except Unhealthy:  # the release that can't get healthy, resumed
         assert "v3" in {r.tag for r in world.observed().history.releases.values() if r.failure}
-    except (Refused, ProxyFailed) as refusal:
-        if isinstance(refusal, ProxyFailed) and refusal.code != "proxy.not-running":
-            raise
-        assert refusal.problem.next, refusal  # noqa: PT017 - a refusal is one of the ways on
-        assert world.serving() == before
-        # What was refused leaves the operation to be ended: that must work.
-        if world.observed().history.unfinished is not None:
-            try:
-                abort(world.site())
-            except Refused as second:  # pragma: no cover - told apart for the message
-                raise AssertionError(f"{refusal}; and then: {second}") from second
+    except (Refused, ProxyFailed, JournalLost) as refusal:
+        end_what_is_left(world, row, way, before, refusal)
 
 
-@pytest.mark.parametrize("name", PLANS)
-def test_killed_anywhere_it_serves_a_coherent_state_and_every_way_on_ends_clean(name: str) -> None:
-    prepare, act = PLANS[name]
-    total = checkpoints(name)
-    assert total > 1
-    world = World()
-    try:
-        prepare(world)
-        tests = [partial(kill_and_go_on, world, name, act, at, total) for at in range(total)]
-        complaints = in_forks(tests)
-    finally:
-        world.close()
-    found = [line for complaint in complaints if complaint for line in complaint.splitlines()]
-    assert not found, "\n".join([f"{len(found)} ways went wrong", *found[:12]])
+def end_what_is_left(world: World, row: Row, way: str, before: str | None, refusal: BluegreenError) -> None:
+    """What was refused leaves the operation to be ended, by a command that it names: that must work."""
+    assert way != "again" or isinstance(refusal, Refused), f"the same command again: {refusal}"
+    assert refusal.problem.next, refusal
+    assert world.serving() == before
+    if isinstance(refusal, JournalLost):
+        repair_journal(world.site())
+    if refusal.code == "proxy.not-running" and not row.gone:
+        assert any("proxy start" in line for line in refusal.problem.next), refusal.problem
+        start_proxy(world.site())
+    if not row.gone and world.observed().history.unfinished is not None:
+        try:
+            abort(world.site())
+        except Refused as second:  # pragma: no cover - told apart for the message
+            raise AssertionError(f"{refusal}; and then: {second}") from second
 
 
-def kill_and_go_on(world: World, name: str, act: Act, at: int, total: int) -> None:
-    """Kill the command at one place; from what that leaves, try every way on."""
-    world.move_volume()
-    before, standby = world.serving(), world.observed().standby
-    kill = Kill(at)
-    with pytest.raises(Killed):
-        act(world, kill)
-    where = f"{name}, killed {kill.passed[-1]} ({at} of {total})"
-    try:
-        world.check()
-        assert world.serving() in {before, "v1", "v2", "v3"}
-    except (AssertionError, BluegreenError) as error:
-        raise AssertionError(f"{where}: {error}") from error
-    found = in_forks([partial(end_clean, world, way, act, where, before, standby) for way in WAYS_ON], at_once=1)
-    assert not any(found), "\n".join(c for c in found if c)
+class complaining:  # noqa: N801 - reads as what it does
+    """Says of every failure where it was."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (AssertionError, BluegreenError)):
+            raise AssertionError(f"{self._where}: {type(error).__name__}: {error}") from error
 
 
-def end_clean(world: World, way: str, act: Act, where: str, before: str | None, standby: Release | None) -> None:
-    world.move_volume()
-    try:
-        go_on(world, way, act)
-        world.check_clean()
-        after = world.observed()
-        if way == "abort" and world.serving() == before and standby is not None and after.live_release != standby:
-            assert str(after.standby) == str(standby), f"{standby} does not stand by again, but {after.standby}"
-    except (AssertionError, BluegreenError) as error:
-        raise AssertionError(f"{where}, then {way}: {type(error).__name__}: {error}") from error
+# -- processes ---------------------------------------------------------------------------------------------
+def in_fork(test: Callable[[], str]) -> str:
+    """Run it in a forked process, so that the world here stays as it is; answers what it answers."""
+    failed, answer = _result(*_fork(test))
+    assert not failed, answer
+    return answer
 
 
-def in_forks(tests: Sequence[Callable[[], None]], at_once: int = os.cpu_count() or 1) -> list[str]:
-    """Run each in a forked process, so that the world here stays as it is; answers what went wrong with each."""
+def in_forks(tests: Sequence[Callable[[], str]], at_once: int = os.cpu_count() or 1) -> list[str]:
+    """The same of many, ``at_once`` at a time; answers what went wrong with each."""
     complaints: list[str] = []
-    for start in range(0, len(tests), at_once):
-        running = [_fork(test) for test in tests[start : start + at_once]]
-        complaints.extend(_result(*child) for child in running)
+    waiting = list(reversed(tests))
+    running: list[tuple[int, int]] = []
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            running.append(_fork(waiting.pop()))
+        failed, answer = _result(*running.pop(0))
+        complaints.append(answer if failed else "")
     return complaints
 
 
-def _fork(test: Callable[[], None]) -> tuple[int, int]:
+def _fork(test: Callable[[], str]) -> tuple[int, int]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it in the background
         try:
-            test()
-            complaint = ""
+            answer = f".{test()}"
         except BaseException as error:
-            complaint = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-        os.write(writer, complaint.encode()[:60000])
+            answer = f"!{error}" if isinstance(error, AssertionError) else f"!{traceback.format_exc()}"
+        os.write(writer, answer.encode()[:60000])
         os._exit(0)
     os.close(writer)
     return child, reader
 
 
-def _result(child: int, reader: int) -> str:
+def _result(child: int, reader: int) -> tuple[bool, str]:
     with os.fdopen(reader, "rb") as pipe:
-        complaint = pipe.read().decode()
+        answer = pipe.read().decode()
     os.waitpid(child, 0)
-    return complaint
+    return not answer.startswith("."), answer[1:]
