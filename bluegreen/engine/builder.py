@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bluegreen.engine import buildx, classic
 from bluegreen.engine.api import Api, path
-from bluegreen.engine.building import dockerfile_text, place
+from bluegreen.engine.building import Failure, dockerfile_text, place
 from bluegreen.engine.errors import edge
 from bluegreen.engine.protocol import BuildRequest, Progress
 from bluegreen.model.errors import BuildFailed, EngineFailed, EngineUnreachable, NotFound
 
 LAST_LINES = 15
+SHORTEST = 6
+"""Characters of a build argument that may be a secret; shorter ones stand in many a word."""
 
 
 def build(api: Api, env: Mapping[str, str], request: BuildRequest, progress: Progress) -> str:
@@ -24,8 +26,8 @@ def build(api: Api, env: Mapping[str, str], request: BuildRequest, progress: Pro
     recent: deque[str] = deque(maxlen=LAST_LINES)
 
     def line(text: str) -> None:
-        recent.append(text)
-        progress(text)
+        recent.append(named(text, request.build.args))
+        progress(recent[-1])
 
     text = dockerfile_text(request)
     with_buildx = env.get("BG_BUILDER", "") != "classic" and (env.get("BG_BUILDER") == "buildx" or buildx.there(env))
@@ -39,6 +41,11 @@ def build(api: Api, env: Mapping[str, str], request: BuildRequest, progress: Pro
         raise BuildFailed("build.stopped", f"building {name} was stopped")
     if failure is None:
         return str(api.get(path("/images/{}/json", name), what=f"looking for the image {name}")["Id"])
+    failure = Failure(
+        named(failure.reason, request.build.args),
+        named(failure.step, request.build.args),
+        tuple(named(text, request.build.args) for text in failure.log),
+    )
     step = f" at `{failure.step}`" if failure.step else ""
     # The engine says it in small letters, what runs in a step says it as the system does.
     if any("no space left on device" in said.lower() for said in (failure.reason, *failure.log, *recent)):
@@ -55,6 +62,14 @@ def build(api: Api, env: Mapping[str, str], request: BuildRequest, progress: Pro
         where=place(request),
         log=(failure.log if failure.step else tuple(recent))[-LAST_LINES:],
     )
+
+
+def named(text: str, args: Iterable[tuple[str, str]]) -> str:
+    """What a build says, with its arguments' names in the place of their values, which BuildKit puts into each step."""
+    for name, value in args:
+        if len(value) >= SHORTEST:
+            text = text.replace(value, f"${name}")
+    return text
 
 
 def pull(api: Api, ref: str, progress: Progress) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from bluegreen.engine import buildx
 from bluegreen.engine.api import Address
+from bluegreen.engine.builder import named
 from bluegreen.engine.building import Failure
 from bluegreen.engine.protocol import BuildRequest
 from bluegreen.model.project import Build
@@ -134,6 +135,11 @@ def test_a_build_argument_s_value_is_in_no_list_of_processes(tmp_path: Path, mon
     distant = Address("tcp://x:1", "test")
     assert buildx.unlisted(args, env, distant) == {"NPM_TOKEN": "canary-1"}
     assert buildx.unlisted(args, {"http_proxy": args[1][1]}, distant).keys() == {"NPM_TOKEN", "http_proxy"}
+
+
+def test_a_build_argument_s_value_is_in_nothing_that_a_build_says() -> None:
+    args = (("TOKEN", "canary"), ("MODE", "prod"))
+    assert named("[2/3] RUN curl -u x:canary prod", args) == "[2/3] RUN curl -u x:$TOKEN prod"
 
 
 def test_it_builds_on_the_same_engine(tmp_path: Path) -> None:
