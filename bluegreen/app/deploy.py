@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bluegreen.app import images as imaging
 from bluegreen.app.asking import Unasked, account, asked_again, incomplete, lost
@@ -13,7 +14,7 @@ from bluegreen.app.ground import lay_ground
 from bluegreen.app.recover import restore, save_failure
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.status import Status, report
-from bluegreen.app.tools import rendering, seconds, smoke_preview
+from bluegreen.app.tools import look_in_public, rendering, seconds, smoke_preview
 from bluegreen.execution.executor import Executor
 from bluegreen.model.errors import BluegreenError, Exit, Overtaken, Refused
 from bluegreen.model.events import Event
@@ -29,6 +30,10 @@ from bluegreen.planning.steps import Plan
 from bluegreen.probes.public import Look
 from bluegreen.proxy.session import ProxySession
 
+if TYPE_CHECKING:
+    from bluegreen.app.proving import Accompanied
+    from bluegreen.prove.receipt import Receipt
+
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
@@ -42,6 +47,7 @@ class DeployRequest:
     stage: bool = False
     dry_run: bool = False
     reason: str | None = None
+    prove: bool = False  # put what is live under load meanwhile, and count every response
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class DeployResult:
     notices: tuple[str, ...] = ()
     after: Status | None = None  # how things stand now; None where that can't be told
     public: Look | None = None
+    proof: Receipt | None = None
 
 
 def deploy(site: Site, request: DeployRequest) -> DeployResult:
@@ -69,15 +76,30 @@ def deploy(site: Site, request: DeployRequest) -> DeployResult:
     if request.dry_run:
         return _dry_run(site, project, source, request)
     lay_ground(site, project)
-    with site.session() as session:
-        result = _deploy(site, session, request, project, source, start)
-        after = _after(site, session)
-    url = after.url if after and result.outcome == "switched" else None
-    return dataclasses.replace(result, after=after, public=_look_in_public(site, url) if url else None)
+    with _accompanied(site, project, request) as proof:
+        with site.session() as session:
+            result = _deploy(proof.site if proof else site, session, request, project, source, start, proof)
+            receipt = proof.finish() if proof else None
+            after, public = _look_around(site, session, result.outcome)
+    return dataclasses.replace(result, after=after, public=public, proof=receipt)
+
+
+def _accompanied(site: Site, project: Project, request: DeployRequest) -> AbstractContextManager[Accompanied | None]:
+    if not request.prove:
+        return nullcontext()
+    from bluegreen.app.proving import Accompanied
+
+    return Accompanied(site, project.prove)
 
 
 def _deploy(
-    site: Site, session: ProxySession, request: DeployRequest, project: Project, source: imaging.Source, start: float
+    site: Site,
+    session: ProxySession,
+    request: DeployRequest,
+    project: Project,
+    source: imaging.Source,
+    start: float,
+    proof: Accompanied | None,
 ) -> DeployResult:
     observed = site.observe(session)
     need_journal(observed)
@@ -90,6 +112,8 @@ def _deploy(
         deployment, outcome = _decide(site, observed, project, source, ids, operation_name, request)
         if outcome == "nothing":
             return DeployResult("nothing", deployment.release, deployment.slot, seconds=seconds(site, start))
+        if proof is not None:
+            proof.begin(session, observed)
         if outcome == "warm":
             return _switch_to_standby(site, session, epoch, observed, deployment, start)
         plan = plan_deploy(observed, deployment)
@@ -107,20 +131,18 @@ def _deploy(
     )
 
 
-def _after(site: Site, session: ProxySession) -> Status | None:
-    """That it can't be told takes nothing from what was done and verified."""
+def _look_around(site: Site, session: ProxySession, outcome: str) -> tuple[Status | None, Look | None]:
+    """How things stand afterwards. That it can't be told takes nothing from what was done and verified."""
     try:
-        return report(site.observe(session, networks=False), site.engine.public)
+        observed = site.observe(session, networks=False)
+        after = report(observed, site.engine.public)
+        if not after.url or outcome != "switched":
+            return after, None
+        public = look_in_public(site, session, after.url, observed)
     except BluegreenError:
-        return None
-
-
-def _look_in_public(site: Site, url: str) -> Look:
-    """What a person on this machine gets now. Said, and never a reason to undo anything."""
-    found = site.look(url)
-    said = f"GET {url} {found.status}" if found.status else f"GET {url} from here: {found.problem}"
-    site.emit(Event("step-done", "public", said, "", found.ms, {"phase": "public"}))
-    return found
+        return None, None
+    site.emit(Event("step-done", "public", str(public), "", public.ms, {"phase": "public"}))
+    return after, public
 
 
 def run(site: Site, session: ProxySession, epoch: int, observed: Observed, deployment: Deployment, plan: Plan) -> None:

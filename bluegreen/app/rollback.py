@@ -9,7 +9,7 @@ from typing import Any
 
 from bluegreen.app.opening import Opening
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
-from bluegreen.app.tools import ATTEMPTS, public_url, rendering, run_planned, tidy
+from bluegreen.app.tools import ATTEMPTS, look_in_public, public_url, rendering, run_planned, tidy
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
 from bluegreen.model import labels
@@ -24,6 +24,7 @@ from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import from_kept
 from bluegreen.planning.rollback import Target, choose, choose_switch, plan_rollback
 from bluegreen.planning.steps import Plan
+from bluegreen.probes.public import Look
 from bluegreen.proxy.session import ProxySession
 
 
@@ -40,6 +41,7 @@ class MoveResult:
     since: str
     flip_ms: float | None
     url: str | None
+    public: Look | None = None  # None: the engine is elsewhere, and the address perhaps out of reach from here
     smoke: tuple[int, int] | None = None  # passed, all
     smoke_failures: tuple[str, ...] = ()
     connections: int = 0  # still open to the slot that was left
@@ -263,6 +265,8 @@ def _result(
         failures = [f"{a.get('name')}: {probe_reason(a)}" for a in answers if not a.get("ok")]
     left = after.stack(target.slot.other)
     open_connections = sum(after.proxy.connections.get(ip, 0) for c in left for ip in c.addresses.values() if ip)
+    url = public_url(after.proxy_container, site.engine.public)
+    seen = look_in_public(site, session, url, after) if url and site.engine.public == "localhost" else None
     return MoveResult(
         outcome="finished" if target.how == "done" else "switched",
         kind=kind,
@@ -272,7 +276,8 @@ def _result(
         previous=before.live_release,
         since=after.proxy.routes.since if after.proxy.routes else "",
         flip_ms=None,
-        url=public_url(after.proxy_container, site.engine.public),
+        url=url,
+        public=seen,
         smoke=(len(checks) - len(failures), len(checks)) if checks and kind == "rollback" else None,
         smoke_failures=tuple(failures),
         connections=open_connections,

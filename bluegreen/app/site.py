@@ -45,7 +45,7 @@ class Site:
     checkpoint: Checkpoint | None = None
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    look: Callable[[str], Look] = look
+    look: Callable[[str, str | None], Look] = look
 
     def notice(self, message: str, subject: str = "") -> None:
         self.emit(Event("notice", "notice", subject, message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from bluegreen.app.meanwhile import Meanwhile
 from bluegreen.app.site import Site
@@ -16,6 +17,9 @@ from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release, Routes
 from bluegreen.planning.steps import Plan
 from bluegreen.proxy.session import ProxySession
+
+if TYPE_CHECKING:
+    from bluegreen.probes.public import Look
 
 PUBLIC_PORT = 8080
 PREVIEW_PORT = 8081
@@ -83,6 +87,19 @@ def smoke_preview(site: Site, session: ProxySession, release: Release) -> Callab
 
     del release
     return preview
+
+
+def look_in_public(site: Site, session: ProxySession, url: str, observed: Observed) -> Look:
+    """What a person on this machine gets now. Said, and never a reason to undo anything."""
+    import dataclasses
+
+    token = None
+    if site.engine.public == "localhost":
+        token = str(session.send([{"op": "preview"}])[0].get("token") or "")
+    found = site.look(url, token or None)
+    routes = observed.proxy.routes
+    stack = next((s for slot, s in routes.stacks.items() if slot == found.slot), None) if routes else None
+    return dataclasses.replace(found, release=stack.release.number if stack else None)
 
 
 def preview_url(site: Site) -> str:

@@ -20,10 +20,21 @@ class Look:
     status: int | None
     ms: float
     problem: str | None = None
+    slot: str | None = None  # the slot that answered, told to whoever has the token
+    release: int | None = None  # what is in that slot
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return f"GET {self.url} from here: {self.problem}"
+        return f"GET {self.url} {self.status}" + (f", served by release {self.release}" if self.release else "")
 
 
-def look(url: str, *, timeout: float = TIMEOUT) -> Look:
-    """GET the address without following redirects and without the environment's proxies."""
+def look(url: str, token: str | None = None, *, timeout: float = TIMEOUT) -> Look:
+    """GET the address without following redirects and without the environment's proxies.
+
+    With ``token``, the preview listener's, the proxy tells which slot answered. It is for addresses of this machine
+    only: the request is not encrypted.
+    """
     from http.client import HTTPConnection, HTTPException
     from urllib.parse import urlsplit
 
@@ -32,8 +43,11 @@ def look(url: str, *, timeout: float = TIMEOUT) -> Look:
     try:
         parts = urlsplit(url)
         connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-        connection.request("GET", parts.path or "/", headers={"User-Agent": "bluegreen"})
-        return Look(url, connection.getresponse().status, (time.monotonic() - start) * 1000)
+        headers = {"User-Agent": "bluegreen"} | ({"X-Bluegreen-Token": token} if token else {})
+        connection.request("GET", parts.path or "/", headers=headers)
+        answer = connection.getresponse()
+        ms = (time.monotonic() - start) * 1000
+        return Look(url, answer.status, ms, slot=answer.headers.get("X-Bluegreen-Slot"))
     except (HTTPException, OSError, ValueError) as error:
         return Look(url, None, (time.monotonic() - start) * 1000, str(error) or type(error).__name__)
     finally:

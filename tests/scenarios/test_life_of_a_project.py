@@ -65,8 +65,9 @@ def test_a_rollback_never_goes_by_itself_to_what_is_marked_bad_and_a_switch_does
 
 def test_a_rollback_does_not_read_a_file_that_is_broken(shop: Stack) -> None:
     shop.write_text(f"name: {shop.name}\nservices: [broken\n")
-    shop.bg("rollback").succeeded()
+    answer = shop.bg("rollback").succeeded()
     assert shop.serving == "v1"
+    assert (answer.data["public"]["status"], answer.data["public"]["release"]) == (200, answer.data["release"])
     shop.write()
 
 

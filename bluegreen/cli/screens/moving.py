@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.layout import INDENT, Page, count, duration
 from bluegreen.cli.screens.plan import plan_lines
+from bluegreen.model.codec import encode
 from bluegreen.model.errors import BluegreenError, Exit, Problem
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict
         "previous": {"release": result.previous.number, "tag": result.previous.tag} if result.previous else None,
         "since": result.since or None,
         "url": result.url,
+        "public": encode(result.public),
         "verified_ms": None if verified is None else round(verified, 1),
         "timings": {name: round(ms, 1) for name, ms in timings.items() if name != "verified"},
         "smoke": {"passed": result.smoke[0], "all": result.smoke[1]} if result.smoke else None,
@@ -57,7 +59,7 @@ def lines(page: Page, result: MoveResult, *, flipped: bool) -> list[str]:
         page.field("FINISHED", f"{tag} had the traffic already; what was left of the {result.kind} is done")
     left = previous.tag if previous is not None and previous.number != result.release.number else None
     if result.url:
-        page.field("PUBLIC", f"{result.url}  {_smoke(result)}")
+        page.field("PUBLIC", "; ".join(filter(None, (str(result.public or result.url), _smoke(result)))))
     elif result.smoke:
         page.field("SMOKE", _smoke(result))
     if result.connections and left:

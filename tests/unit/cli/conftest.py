@@ -83,7 +83,7 @@ class Program:
     def __call__(self, *args: str) -> Answer:
         self.out = out = io.StringIO()
         err = io.StringIO()
-        make = partial(Site, look=lambda url: Look(url, 200, 1.0))
+        make = partial(Site, look=lambda url, _token: Look(url, 200, 1.0))
         this = Run(self.env, out, err, connect=self.connect, terminal=self.terminal, make_site=make)
         code = run(list(args), this)
         return Answer(code, out.getvalue(), err.getvalue())

@@ -20,6 +20,7 @@ from bluegreen.model.events import Event, Kind
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
 from bluegreen.model.release import Release
+from bluegreen.probes.public import Look
 
 OPERATION = Event(
     "operation",
@@ -282,6 +283,7 @@ MOVED = MoveResult(
     since="2026-01-25T12:09:19.233Z",
     flip_ms=None,
     url="http://203.0.113.7/",
+    public=Look("http://203.0.113.7/", 200, 4.0, slot="blue", release=11),
     smoke=(3, 3),
     connections=1,
 )
@@ -289,7 +291,7 @@ MOVED = MoveResult(
 
 def test_the_screen_of_a_rollback() -> None:
     assert moving.lines(Page(), MOVED, flipped=True) == [
-        "PUBLIC   http://203.0.113.7/  smoke 3 of 3 passed",
+        "PUBLIC   GET http://203.0.113.7/ 200, served by release 11; smoke 3 of 3 passed",
         "DRAIN    bg drain --now   1 connection still on v1.1.0",
         "LOGS     bg logs v1.1.0 --since 10m   v1.1.0 still runs, without traffic",
         "",
