@@ -223,7 +223,7 @@ def _hello(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
 
 def _read(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     epoch, lease = agent.leases.read()
-    state, detail, events = agent.journal.read(history=bool(op.get("history")))
+    state, detail, events = agent.journal.read(history=bool(op.get("history")), steps=bool(op.get("steps", True)))
     served = agent.nginx.served()
     workers = agent.nginx.workers()
     disk = os.statvfs(agent.files.root)

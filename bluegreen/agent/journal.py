@@ -8,6 +8,7 @@ from .jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .files import Files
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NAME = "journal.jsonl"
 BLOCK = 1 << 16
+PART = 1 << 20
+STEPS = ("intent", "outcome")
 
 
 class Journal:
@@ -40,8 +43,10 @@ class Journal:
         self._files.sync("")
         return kept
 
-    def read(self, *, history: bool) -> tuple[str, str, list[dict[str, Any]]]:
-        """State, detail and events: all, or those from the last ``end`` event on.
+    def read(self, *, history: bool, steps: bool = True) -> tuple[str, str, list[dict[str, Any]]]:
+        """State, detail and events: all, or those from the last ``end`` event on. Of all, without ``steps``, those
+        that a history is made of: neither the steps of operations that have ended nor more than the first snapshot,
+        which are nearly all of a journal's size.
 
         An ``end`` whose snapshot is null was written while the journal was broken, and is passed over: what it could
         not tell stands further back, behind the break. The state is ``ok``, ``missing``, ``corrupt`` (the detail names
@@ -53,20 +58,61 @@ class Journal:
         except FileNotFoundError:
             return "missing", "", []
         try:
-            return _read_all(handle) if history else _read_tail(handle)
+            return _read_all(handle, _Whole() if steps else _Told()) if history else _read_tail(handle)
         finally:
             os.close(handle)
 
 
-def _read_all(handle: int) -> tuple[str, str, list[dict[str, Any]]]:
-    lines = _pread(handle, 0, os.lseek(handle, 0, os.SEEK_END)).split(b"\n")
-    events: list[dict[str, Any]] = []
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline is torn, or nothing
+class _Whole:
+    """Every event."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def add(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+
+
+class _Told(_Whole):
+    """What a history is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = 0  # so many events are of operations that have ended
+        self._founded = False
+
+    def add(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        if event.get("event") != "end":
+            return
+        self.events[self._ended :] = [e for e in self.events[self._ended :] if e.get("event") not in STEPS]
+        self._ended = len(self.events)
+        if self._founded:
+            event.pop("snapshot", None)
+        else:
+            snapshot = event.get("snapshot")
+            self._founded = isinstance(snapshot, dict) and bool(snapshot.get("releases"))
+
+
+def _read_all(handle: int, found: _Whole) -> tuple[str, str, list[dict[str, Any]]]:
+    for number, line in enumerate(_lines(handle), 1):
         event, state, detail = _parse(line)
         if event is None:
-            return state, f"line {number}: {detail}", events
-        events.append(event)
-    return "ok", "", events
+            return state, f"line {number}: {detail}", found.events
+        found.add(event)
+    return "ok", "", found.events
+
+
+def _lines(handle: int) -> Iterator[bytes]:
+    """The lines that are whole: what follows the last newline is torn, or nothing. A part of the file at a time, since
+    it may be larger than the container's memory."""
+    rest = b""
+    start, size = 0, os.lseek(handle, 0, os.SEEK_END)
+    while start < size:
+        end = min(size, start + PART)
+        *lines, rest = (rest + _pread(handle, start, end)).split(b"\n")
+        yield from lines
+        start = end
 
 
 def _read_tail(handle: int) -> tuple[str, str, list[dict[str, Any]]]:

@@ -68,8 +68,8 @@ class Site:
             session.close()
 
     def observe(self, session: ProxySession, *, networks: bool = True, history: bool = False) -> Observed:
-        """The picture of the moment. ``history`` reads the whole journal instead of its tail."""
-        answer = session.run([{"op": "read", "history": history}])[0]
+        """The picture of the moment. ``history`` is made from the whole journal instead of its tail."""
+        answer = session.run([{"op": "read", "history": history, "steps": not history}])[0]
         return self.picture(answer, self.engine.containers(self.name), networks=networks)
 
     def picture(self, answer: Mapping[str, Any], containers: list[Container], *, networks: bool = False) -> Observed:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bluegreen.agent.agent import GENERATIONS_KEPT
-from bluegreen.agent.journal import BLOCK
+from bluegreen.agent.files import Files
+from bluegreen.agent.journal import BLOCK, Journal
+from bluegreen.model.history import History, fold
 from tests.proxykit import MemoryProxy, both, topology, way_back
 
 
@@ -43,7 +52,70 @@ def test_the_journals_tail_is_read_alike_however_long_the_journal_is(
     session.run([{"op": "release", "operation": "deploy-1"}])
     read: list[int] = []
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda handle, size, at: (read.append(size), pread(handle, size, at))[1])
+
+    def counted(handle: int, size: int, at: int) -> bytes:
+        read.append(size)
+        return pread(handle, size, at)
+
+    monkeypatch.setattr(os, "pread", counted)
     answer = session.run([{"op": "read", "history": False}])[0]
     assert [event["event"] for event in answer["events"]] == ["end"]
     assert sum(read) <= BLOCK
+
+
+OUTCOMES = st.sampled_from(["done", "failed", "aborted", None])  # None: interrupted
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["deploy", "rollback", "switch", "prune"]), st.integers(1, 5), st.integers(0, 4), OUTCOMES
+    ),
+    max_size=8,
+)
+
+
+@given(OPERATIONS, st.booleans())
+def test_a_history_without_steps_is_the_same_history_and_far_shorter(
+    operations: list[tuple[str, int, int, str | None]], begun_anew: bool
+) -> None:
+    events = list(_journal(operations, begun_anew=begun_anew))
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        book = Journal(Files(directory, sync=False))
+        whole, told = book.read(history=True), book.read(history=True, steps=False)
+    assert (whole[:2], whole[2]) == (("ok", ""), events)
+    assert told[:2] == ("ok", "")
+    assert _known(fold(told[2])) == _known(fold(events))
+    last = max((n for n, event in enumerate(told[2]) if event["event"] == "end"), default=-1)
+    assert not [event for event in told[2][: last + 1] if event["event"] in ("intent", "outcome")]
+    assert sum(bool((event.get("snapshot") or {}).get("releases")) for event in told[2]) <= 1
+
+
+def _known(history: History) -> History:
+    """Where an operation was when it ended is of no use to anyone."""
+    if history.operation is None or history.operation.unfinished:
+        return history
+    return replace(history, operation=replace(history.operation, last_step=None))
+
+
+def _journal(operations: list[tuple[str, int, int, str | None]], *, begun_anew: bool) -> list[dict[str, Any]]:
+    """What so many operations leave: (kind, release, steps, outcome). ``begun_anew``: an earlier journal was lost, and
+    a snapshot is all that is known of its time."""
+    events: list[dict[str, Any]] = []
+    if begun_anew:
+        known = fold([{"event": "released", "release": {"number": 1, "tag": "v1"}}], History())
+        events.append({"v": 1, "event": "end", "op": "repair", "outcome": "done", "snapshot": known.snapshot()})
+    for number, (kind, release, steps, outcome) in enumerate(operations):
+        mine: dict[str, Any] = {"v": 1, "op": f"{kind}-{number}", "t": f"t{number}"}
+        events.append({**mine, "event": "begin", "kind": kind, "release": release, "live": 1, "tag": f"v{release}"})
+        if kind == "deploy":
+            events.append({**mine, "event": "released", "release": {"number": release, "tag": f"v{release}"}})
+        for step in range(steps):
+            events += [{**mine, "event": event, "step": f"step-{step}"} for event in ("intent", "outcome")]
+        if outcome == "failed":
+            events.append({**mine, "event": "failed", "release": release, "message": "no", "code": "x"})
+        elif kind in ("rollback", "switch"):
+            events.append({**mine, "event": "switched", "to": release, "from": 1, "kind": kind})
+            events.append({**mine, "event": "marked", "release": 1, "mark": "bad", "reason": "slow"})
+        if outcome is not None:
+            snapshot = fold(events).snapshot()
+            events.append({**mine, "event": "end", "outcome": outcome, "snapshot": snapshot})
+    return events
