@@ -9,7 +9,8 @@ from bluegreen.app.status import Trouble
 from bluegreen.engine.protocol import Engine
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import BluegreenError
-from bluegreen.model.observed import Observed
+from bluegreen.model.names import Kind
+from bluegreen.model.observed import Observed, manifest
 
 ENDED = ("exited", "restarting", "dead")
 RECENT = 3600.0
@@ -26,7 +27,7 @@ def wounds(engine: Engine, observed: Observed) -> list[Trouble]:
     now = _unix(observed.proxy.clock)
     found: list[Trouble] = []
     for container in observed.stack(observed.live) if observed.live else ():
-        if container.state not in ENDED and not _came_back(container, now):
+        if _is_job(container) or (container.state not in ENDED and not _came_back(container, now)):
             continue
         try:
             details = engine.container(container.name)
@@ -43,6 +44,13 @@ def wounds(engine: Engine, observed: Observed) -> list[Trouble]:
             message = f"{container.name} ended and was restarted by the engine, {often} since the release was started"
             found.append(Trouble("live.restarted", message, logs))
     return found
+
+
+def _is_job(container: Container) -> bool:
+    """One of a live release is over, and has done what it was for: else that had not become live."""
+    release = manifest(container)
+    service = release.services.get(container.service) if release else None
+    return service is not None and service.kind is Kind.JOB
 
 
 def _came_back(container: Container, now: float | None) -> bool:

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,8 @@ class Matrix:
 
 def main() -> int:
     chosen = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):  # ignored where a shell started it in the background
+        signal.signal(number, signal.default_int_handler)
     matrix = Matrix(chosen.out, anew=chosen.anew, seed=chosen.seed)
     plans = [name for name in PLANS if not chosen.plan or any(p in name for p in chosen.plan)]
     end = time.monotonic() + chosen.minutes * 60

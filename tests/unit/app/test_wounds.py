@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from bluegreen.app.wounds import wounds
 from bluegreen.model import labels
+from bluegreen.model.codec import encode
 from bluegreen.model.containers import Container, ContainerDetails
-from bluegreen.model.names import Slot
+from bluegreen.model.names import Kind, Slot
 from bluegreen.model.observed import Observed, ProxyState
-from bluegreen.model.release import Routes
+from bluegreen.model.release import Release, Routes, ServiceRelease
 
 CLOCK = "2026-01-01T12:00:00.000Z"
 NOON = 1767268800
@@ -67,6 +69,16 @@ def test_what_somebody_else_has_restarted_is_not_held_against_it() -> None:
 
 def test_a_restart_is_forgotten_after_an_hour() -> None:
     assert told("Up 2 hours", 100_000, restarts=1) == ([], 0)
+
+
+def test_a_job_that_is_over_is_as_it_should_be() -> None:
+    job = ServiceRelease(Kind.JOB, "sha256:1")
+    text = json.dumps(encode(Release(1, "v1", "", {"migrate": job})))
+    named = {**LABELS, labels.SERVICE: "migrate", labels.MANIFEST: text}
+    container = Container("1", "shop-blue-migrate-1", "sha256:1", "exited", named, status="Exited (0)", exit_code=0)
+    engine = OneContainer(ContainerDetails(container))
+    proxy = ProxyState(routes=Routes(generation=1, live=Slot.BLUE), clock=CLOCK)
+    assert wounds(engine, Observed("shop", (container,), proxy)) == []  # type: ignore[arg-type]  # as above
 
 
 def test_what_has_ended_says_why() -> None:
