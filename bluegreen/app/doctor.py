@@ -51,6 +51,7 @@ def doctor(asked: Examination) -> Iterator[Finding]:
         yield from _guarded("disk", lambda: doctor_engine.disk(engine.info()))
         if project is not None:
             yield from _guarded("memory", lambda: doctor_engine.memory(engine, project))
+            yield from _guarded("under compose", lambda: doctor_engine.under_compose(engine, project))
             yield from _guarded("port", lambda: doctor_engine.port(engine, project))
         yield from _guarded("images", lambda: doctor_engine.base_images(engine, asked.env))
         if name is not None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bluegreen.app.doctor import Finding
+from bluegreen.app.ground import refuse_compose
 from bluegreen.engine.ports import listener
 from bluegreen.engine.protocol import Engine
 from bluegreen.model.containers import EngineInfo
@@ -96,6 +97,12 @@ def memory(engine: Engine, project: Project) -> Iterator[Finding]:
         )
         return
     yield Finding("memory", "ok", text + (f", {size(free)} free now" if free is not None else ""))
+
+
+def under_compose(engine: Engine, project: Project) -> Iterator[Finding]:
+    """Whether the same project runs under Compose. Raises `Refused`, as a deploy would."""
+    refuse_compose(engine, project)
+    yield Finding("under compose", "ok", f"nothing of {project.name} runs under Docker Compose")
 
 
 def port(engine: Engine, project: Project) -> Iterator[Finding]:

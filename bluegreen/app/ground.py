@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.app.site import Site
 from bluegreen.app.tools import PUBLIC_PORT, published_port
-from bluegreen.engine.protocol import BuildRequest
+from bluegreen.engine.protocol import BuildRequest, Engine
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import BluegreenError, EngineConflict, ProxyFailed, Refused
 from bluegreen.model.events import Event
@@ -33,7 +33,7 @@ def lay_ground(site: Site, project: Project | None) -> None:
     Raises `Refused` when the project runs under Compose, and the engine's error when the public port is held.
     """
     if project is not None:
-        refuse_compose(site, project)
+        refuse_compose(site.engine, project)
     for attempt in range(1, ATTEMPTS + 1):
         observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=tuple(site.engine.networks()))
         container = observed.proxy_container
@@ -99,8 +99,9 @@ def start_proxy(site: Site) -> None:
     lay_ground(site, None)
 
 
-def refuse_compose(site: Site, project: Project) -> None:
-    running = [c for c in site.engine.foreign_containers(project.name) if c.running]
+def refuse_compose(engine: Engine, project: Project) -> None:
+    """Raises `Refused` where containers that Compose made for this project run."""
+    running = [c for c in engine.foreign_containers(project.name) if c.running]
     if running:
         names = ", ".join(c.name for c in running[:5])
         raise Refused(

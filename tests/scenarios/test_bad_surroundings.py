@@ -66,6 +66,10 @@ def test_a_project_that_runs_under_compose_is_left_to_it_and_both_ways_are_said(
         answer = stack.deploy("v1")
         answer.failed(Exit.REFUSED, "engine.compose-runs", str(name), f"docker compose -p {stack.name} down")
         assert not stack.containers()
+        found = [f for f in stack.bg("doctor").data["findings"] if f["check"] == "under compose"]
+        assert [(f["level"], f["next"][0].partition("    ")[0]) for f in found] == [
+            ("fail", f"docker compose -p {stack.name} down")
+        ]
     stack.deploy("v1").succeeded()
 
 
