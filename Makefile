@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test lint bench bench-peers dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test lint bench prove bench-peers dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: engine images $(installed) ## measure rollback, status, deploy, start-up 
 	@scripts/engine plugins
 	@scripts/bench-tools
 	@$(with_bases) $(VENV)/bin/python -m benchmarks.run $(ARGS)
+
+prove: engine images $(installed) ## 1,000 switches and 100 deploys and rollbacks under load, every response counted
+	@$(with_bases) $(VENV)/bin/python -m benchmarks.prove $(ARGS)
 
 bench-peers: engine images $(installed) ## the proxy beside HAProxy, Caddy and Traefik
 	@scripts/engine plugins

@@ -329,6 +329,7 @@ def _sample(site: Site, proof: Proof, stop: threading.Event) -> None:
                 answer = session.run([{"op": "usage"}])[0]
                 workers = answer["workers"]
                 seen.setdefault("memory_first", answer["memory"])
+                seen.setdefault("workers_first", workers["active"] + workers["draining"])
                 seen["memory_last"] = answer["memory"]
                 seen["memory_max"] = max(seen.get("memory_max", 0), answer["memory"])
                 seen["workers_max"] = max(seen.get("workers_max", 0), workers["active"] + workers["draining"])
