@@ -76,11 +76,10 @@ def deploy(site: Site, request: DeployRequest) -> DeployResult:
     if request.dry_run:
         return _dry_run(site, project, source, request)
     lay_ground(site, project)
-    with _accompanied(site, project, request) as proof:
-        with site.session() as session:
-            result = _deploy(proof.site if proof else site, session, request, project, source, start, proof)
-            receipt = proof.finish() if proof else None
-            after, public = _look_around(site, session, result.outcome)
+    with _accompanied(site, project, request) as proof, site.session() as session:
+        result = _deploy(proof.site if proof else site, session, request, project, source, start, proof)
+        receipt = proof.finish() if proof else None
+        after, public = _look_around(site, session, result.outcome)
     return dataclasses.replace(result, after=after, public=public, proof=receipt)
 
 
