@@ -17,6 +17,8 @@ from bluegreen.model.errors import UsageError
 
 MAX_VALUES = 100_000
 _NULLS = ("", "~", "null", "Null", "NULL")
+GIVEN_TO_COMMANDS = frozenset({"BG_PREVIEW_URL", "BG_PREVIEW_TOKEN", "BG_SLOT"})
+"""Variables that smoke commands have in their environment, and the file has not."""
 _CORE = "tag:yaml.org,2002:"
 _CORE_TAGS = frozenset(_CORE + kind for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 
@@ -163,7 +165,8 @@ class _Walk:
             report = self.report
 
             def unset(name: str) -> None:
-                report.notice(raw.line, path, f"the variable {name} is not set; it becomes empty")
+                later = f", where $${name} leaves it to the command" if name in GIVEN_TO_COMMANDS else ""
+                report.notice(raw.line, path, f"the variable {name} is not set; it becomes empty{later}")
 
             written = text if "$" in text.replace("$$", "") else None
             try:
