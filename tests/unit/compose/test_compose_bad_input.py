@@ -305,7 +305,7 @@ def test_an_unset_variable_is_empty_and_noticed(tmp_path: Path) -> None:
 def test_a_variable_that_smoke_commands_are_given_is_not_the_files(tmp_path: Path) -> None:
     command = '[{command: "./smoke.sh $BG_PREVIEW_URL $$BG_PREVIEW_TOKEN"}]'
     project = read(tmp_path, f"x-bluegreen: {{smoke: {command}}}\n" + around(""))
-    assert project.smoke_commands == ("./smoke.sh  $BG_PREVIEW_TOKEN",)
+    assert [str(script.text) for script in project.smoke_commands] == ["./smoke.sh  $BG_PREVIEW_TOKEN"]
     (said,) = notices(project)
     assert said.endswith("BG_PREVIEW_URL is not set; it becomes empty, where $$BG_PREVIEW_URL leaves it to the command")
 
