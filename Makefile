@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test lint bench prove bench-peers dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test chaos lint bench prove bench-peers dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ shells:
 
 test: engine images shells $(installed) ## every test, real containers included (ARGS="-k name")
 	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+chaos: engine images $(installed) ## every command killed at every step, under traffic; goes on where it stopped
+	@$(with_bases) $(VENV)/bin/python -m tests.chaos $(ARGS)
 
 lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 	@$(VENV)/bin/ruff check .

@@ -1,7 +1,7 @@
-"""Ctrl-C, a second deploy, a rollback in the middle of a deploy, and SIGKILL anywhere.
+"""Ctrl-C, a second deploy, a rollback in the middle of a deploy, and any signal anywhere in any command.
 
 Where a signal strikes is a sample that changes from run to run; its seed is part of every failure's message, and
-BG_SEED repeats it. The whole matrix runs in memory, in tests/unit/app.
+BG_SEED repeats it. The whole matrix runs in memory, in tests/unit/app, and on real containers with ``make chaos``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 from bluegreen.model.errors import Exit
+from tests.chaos.cell import SIGNALS, WAYS, Cell, Ground
+from tests.chaos.plans import PLANS
 from tests.scenarios.conftest import MakeStack
-from tests.scenarios.stack import Answer, Stack, web, worker
-from tests.support import eventually
+from tests.scenarios.stack import Stack, web, worker
 
 pytestmark = pytest.mark.engine
 
@@ -147,82 +148,55 @@ def test_a_rollback_in_the_middle_of_a_deploy_wins(shop: Stack, phase: str) -> N
         assert shop.serving == target
 
 
-# -- SIGKILL -----------------------------------------------------------------------------------------------
-COMMANDS = ("deploy", "failing deploy", "stage", "rollback", "cold rollback")
-GROUND = 7  # steps that make the networks, volumes and the proxy of a project that has none
-WAYS_ON = ("resume", "abort", "again", "rollback")
+# -- anywhere ----------------------------------------------------------------------------------------------
+SAMPLES = 9
 
 
-@pytest.mark.parametrize("way", WAYS_ON)
-@pytest.mark.parametrize("sample", range(2))
-def test_killed_anywhere_what_serves_is_coherent_and_every_way_on_ends_clean(
-    shop: Stack, way: str, sample: int
+class Grounds:
+    """The project that cells are played on; another one after a failure, which is not the next cell's."""
+
+    def __init__(self, make_stack: MakeStack) -> None:
+        self._make_stack = make_stack
+        self._ground: Ground | None = None
+
+    def play(self, cell: Cell) -> None:
+        ground = self._ground or Ground(self._make_stack())
+        self._ground = None
+        try:
+            ground.play(cell)
+        except BaseException:
+            ground.close()
+            raise
+        self._ground = ground
+
+    def close(self) -> None:
+        if self._ground is not None:
+            self._ground.close()
+
+
+@pytest.fixture(scope="module")
+def grounds(make_stack: MakeStack) -> Iterator[Grounds]:
+    made = Grounds(make_stack)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("sample", range(SAMPLES))
+def test_struck_anywhere_under_traffic_nothing_is_lost_and_every_way_on_ends_clean(
+    grounds: Grounds, sample: int
 ) -> None:
-    chance = random.Random(f"kill {SEED} {way} {sample}")  # noqa: S311 - a sample, no secret
-    words, env = _command(shop, chance.choice(COMMANDS))
-    steps = len(shop.bg(*words, "--dry-run", env=env).succeeded().data["plan"])
-    checkpoint = chance.randrange(2 * steps)
-    with _told(f"{' '.join(words)} killed at checkpoint {checkpoint} of {2 * steps}, then {way}"):
-        before = shop.serving
-        killed = shop.halting(signal.SIGKILL, str(checkpoint), *words, env=env).end()
-        with _told(killed.err.strip()):
-            if "halt: SIGKILL" in killed.err:
-                assert killed.code == -signal.SIGKILL, killed
-            _is_coherent(shop)
-            _go_on(shop, way, words, env)
-            status = shop.is_clean()
-            assert status["live"]["tag"] in {before, words[-1], *_known(shop)}, status
+    cell = _sampled(sample)
+    with _told(str(cell)):
+        grounds.play(cell)
 
 
-def test_a_first_deploy_that_is_killed_anywhere_is_gone_on_with_by_the_same_command(stack: Stack) -> None:
-    chance = random.Random(f"first {SEED}")  # noqa: S311 - a sample, no secret
-    steps = len(stack.deploy("v1", "--dry-run").succeeded().data["plan"]) + GROUND
-    checkpoint = chance.randrange(2 * steps)
-    with _told(f"a first deploy killed at checkpoint {checkpoint} of {2 * steps}"):
-        killed = stack.halting(signal.SIGKILL, str(checkpoint), "deploy", "v1").end()
-        with _told(killed.err.strip()):
-            if "halt: SIGKILL" in killed.err:
-                assert killed.code == -signal.SIGKILL, killed
-            stack.deploy("v1").succeeded()
-            assert stack.serving == "v1"
-            stack.is_clean()
-
-
-def _command(shop: Stack, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    if name == "rollback":
-        return ("rollback",), {}
-    if name == "cold rollback":
-        kept = [k for k in shop.status()["kept"] if k["whole"] and k["mark"] != "bad"]
-        return (("rollback", "--to", kept[0]["tag"]) if kept else ("rollback",)), {}
-    if name == "stage":
-        return ("deploy", "--stage", _next()), {}
-    return ("deploy", _next()), {"STATUS": "500", "DEADLINE": "1s"} if name == "failing deploy" else {}
-
-
-def _is_coherent(shop: Stack) -> None:
-    """One whole release answers, status says which, and no worker runs twice."""
-    # The agent notices a moment later that its client is gone.
-    status = eventually(lambda: found if (found := shop.status())["lease"] is None else {}, what="the lease's end")
-    assert status["live"]["tag"] == shop.serving, status
-    assert status["live"]["running"] == status["live"]["wanted"], status
-    unfinished = status["operation"] is not None
-    assert ("operation.unfinished" in {t["code"] for t in status["troubles"]}) is unfinished, status
-    assert len({n.partition("-")[0] for n in shop.running(service="worker")}) <= 1, status
-
-
-def _go_on(shop: Stack, way: str, words: tuple[str, ...], env: dict[str, str]) -> None:
-    """A way on may be refused, with a word on what to do; what is unfinished then can be ended."""
-    serving = shop.serving
-    answer = shop.bg(*(words if way == "again" else (way,)), env=env)
-    if answer.code == Exit.REFUSED:
-        assert answer.errors[0]["next"], answer
-        assert shop.serving == serving, answer
-    elif env:
-        assert answer.code in (Exit.DONE, Exit.FAILED), answer
-    else:
-        answer.succeeded()
-    if shop.status()["operation"] is not None:
-        shop.bg("abort").succeeded()
+def _sampled(sample: int) -> Cell:
+    """A kind of plan that no other sample of this run has, struck at some checkpoint by some signal."""
+    plans = list(PLANS)
+    random.Random(f"plans {SEED}").shuffle(plans)  # noqa: S311 - a sample, no secret
+    chance = random.Random(f"struck {SEED} {sample}")  # noqa: S311 - as above
+    where = chance.randrange(PLANS[plans[sample]].points)
+    return Cell(plans[sample], str(where), chance.choice(SIGNALS), WAYS[(SEED + sample) % len(WAYS)])
 
 
 # -- helpers -----------------------------------------------------------------------------------------------
@@ -238,11 +212,6 @@ class _told:  # noqa: N801 - reads as what it does
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             error.add_note(f"BG_SEED={SEED}: {self._what}")
-
-
-def _known(shop: Stack) -> set[str]:
-    answer: Answer = shop.bg("history").succeeded()
-    return {r["tag"] for r in answer.data["releases"]}
 
 
 def _next() -> str:
