@@ -55,14 +55,17 @@ class Proven:
 
 
 @contextlib.contextmanager
-def project(file: Path, **env: str) -> Iterator[Callable[..., int]]:
+def project(file: Path, *, quiet: bool = False, **env: str) -> Iterator[Callable[..., int]]:
     """A project from a file, under a name and on a port of its own, and nothing of it afterwards."""
     name = f"bgprove-{secrets.token_hex(3)}"
     own = {k: v for k, v in os.environ.items() if not k.startswith(("BG_", "COMPOSE_")) and k not in ("TAG", "BREAK")}
 
     def bg(*words: str, **more: str) -> int:
         command = [BLUEGREEN, "--file", str(file), "-p", name, *words]
-        return subprocess.run(command, env={**own, **env, **more}, stdin=subprocess.DEVNULL, check=False).returncode
+        to = subprocess.DEVNULL if quiet else None
+        return subprocess.run(
+            command, env={**own, **env, **more}, stdin=subprocess.DEVNULL, stdout=to, stderr=to, check=False
+        ).returncode
 
     bg.project = name  # type: ignore[attr-defined]  # for those that drive it from within
     try:
@@ -76,12 +79,12 @@ def must(code: int, what: str) -> None:
         raise BenchmarkFailed(f"{what} ended with {code}")
 
 
-def switches(count: int, *, sample: bool) -> Proven:
+def switches(count: int, *, sample: bool, quiet: bool = False) -> Proven:
     """So many switches of the sample, or of the small project, by `bg prove`."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "receipt.json"
         file = _sample(Path(directory)) if sample else SMALL
-        with project(file, PROVE_PORT=str(free_port())) as bg:
+        with project(file, quiet=quiet, PROVE_PORT=str(free_port())) as bg:
             for tag in ("v1.0.0", "v1.1.0"):
                 must(bg("deploy", tag), f"deploy {tag}")
             bg("prove", "--switches", str(count), "--out", str(out))
