@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +19,6 @@ from bluegreen.model.observed import Observed
 from bluegreen.model.prove import ProveSettings
 from bluegreen.model.release import Release
 from bluegreen.prove.receipt import Receipt
-from bluegreen.proxy.session import ProxySession
 
 SWITCHES = 20
 REASON = "bg prove"
@@ -58,18 +58,23 @@ def prove(site: Site, request: ProveRequest) -> ProveResult:
     with site.session() as session:
         observed = site.observe(session, networks=False)
         live, standby = _pair(observed)
-        with proving(
-            site,
-            session,
-            observed,
-            request.settings,
-            why_no_settings=request.why_no_settings,
-            connections=request.connections,
-        ) as proof:
-            course = _Course(site, proof, request, live, standby, observed.history)
-            trouble = course.run()
-            receipt = proof.finish()
-        _restore_marks(session, site, observed.history, (live, standby))
+        try:
+            with proving(
+                site,
+                session,
+                observed,
+                request.settings,
+                why_no_settings=request.why_no_settings,
+                connections=request.connections,
+            ) as proof:
+                course = _Course(site, proof, request, live, standby, observed.history)
+                trouble = course.run()
+                receipt = proof.finish()
+        except BaseException:
+            with suppress(BluegreenError):  # it must not hide what went wrong
+                _restore_marks(site, observed.history, (live, standby))
+            raise
+        _restore_marks(site, observed.history, (live, standby))
     return ProveResult(receipt, live, standby, request.stop.is_set(), trouble)
 
 
@@ -181,16 +186,17 @@ class _Elsewhere(Refused):
     """Traffic went where this proof did not send it."""
 
 
-def _restore_marks(session: ProxySession, site: Site, before: History, releases: tuple[Release, ...]) -> None:
+def _restore_marks(site: Site, before: History, releases: tuple[Release, ...]) -> None:
     """A proof says nothing about a release: what it was marked before it is marked again."""
-    after = site.observe(session, networks=False).history
-    events = []
-    for release in releases:
-        was, now = _mark(before.releases.get(release.number)), _mark(after.releases.get(release.number))
-        if was != now and now["reason"] in (None, REASON, "switched to on purpose"):
-            events.append({"event": "marked", "release": release.number, **was})
-    if events:
-        session.run([{"op": "append", "events": events}])
+    with site.session() as session:
+        after = site.observe(session, networks=False).history
+        events = []
+        for release in releases:
+            was, now = _mark(before.releases.get(release.number)), _mark(after.releases.get(release.number))
+            if was != now and now["reason"] in (None, REASON, "switched to on purpose"):
+                events.append({"event": "marked", "release": release.number, **was})
+        if events:
+            session.run([{"op": "append", "events": events}])
 
 
 def _mark(record: ReleaseRecord | None) -> Mapping[str, Any]:

@@ -94,7 +94,7 @@ def _first_interruption(run: Run, enough: threading.Event) -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         restore()
         enough.set()
-        run.say("stop", "going back to what was live before; Ctrl-C again leaves it as it is now")
+        run.say("stop", "no further switch; going back to what was live before")
         del number
 
     def restore() -> None:
