@@ -59,6 +59,7 @@ def summary(one: Proven) -> list[str]:
         f"  {receipt['requests']:,} requests in {receipt['seconds']:g} s: {counts}",
         f"  {streams['opened']} streams, {streams['over_a_switch']} over a switch, {ended}",
         f"  last request sent that the old release answered, after the rename: {moments}",
+        f"  {receipt.get('sent_soon', 0):,} requests were sent within 5 ms after a rename",
         f"  proxy: {most:.1f} MB at most, {first:.1f} at first; {proxy.get('workers_max')} workers at most",
         *(f"  MISS {problem}" for problem in one.problems),
     ]

@@ -134,6 +134,7 @@ class Proof:
             last_old=fold.last_old(),
             first_new=fold.first_new(),
             seen_switches=fold.seen(),
+            sent_soon=fold.sent_soon,
             moves=fold.moves(),
             proxy=self.usage,
             notes=tuple(notes),

@@ -19,6 +19,8 @@ from bluegreen.prove.records import Record
 
 NEAR = 0.25
 """Seconds after a switch that count as during it."""
+SOON = 0.005
+"""Seconds after a switch within which the former release may have been sent its last request."""
 DEADLINE_SLACK = 0.2
 """Seconds by which a stream may end before its drain deadline: that is counted by the proxy's wall clock."""
 MOST_FAILURES = 50
@@ -107,6 +109,7 @@ class Receipt:
     last_old: Mapping[str, float] | None = None
     first_new: Mapping[str, float] | None = None
     seen_switches: int = 0  # switches with answers of the new colour after them
+    sent_soon: int = 0  # requests sent within SOON after a switch: what the cut-over was seen with
     moves: tuple[Mapping[str, Any], ...] = ()
     proxy: Mapping[str, Any] = field(default_factory=dict)  # the most that was seen of it
     notes: tuple[str, ...] = ()
@@ -154,6 +157,7 @@ class Fold:
         self.latency = {"before": Histogram(), "during": Histogram(), "after": Histogram()}
         self.requests: Counter[str] = Counter()
         self.known = 0
+        self.sent_soon = 0
         self.late: list[Failure] = []
         self.late_count = 0
 
@@ -172,6 +176,8 @@ class Fold:
         if not slot:
             return
         self.known += 1
+        if after >= 0 and begun - self._moments[after] < SOON:
+            self.sent_soon += 1
         if after >= 0 and slot != self._slots[after + 1]:
             self._old_answer(record, after, until)
         if kind in SHORT and until >= 0:

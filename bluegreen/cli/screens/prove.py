@@ -198,6 +198,8 @@ def _moments(page: Page, receipt: Receipt) -> None:
                 f"max {_ms(figures['max']):>8}"
             )
             label = ""
+    if receipt.cutover is not None:
+        page.field("", f"{receipt.sent_soon:,} requests were sent within 5ms after a switch")
 
 
 def _ms(ms: float) -> str:

@@ -37,6 +37,7 @@ def test_the_cut_over_is_the_last_request_sent_that_the_old_colour_answered() ->
     assert found.cutover() == {"p50": 0.0, "p99": 4.0, "max": 4.0}
     assert found.late == []  # the rollback had not returned yet
     assert found.moves()[0]["cutover_ms"] == 4.0
+    assert found.sent_soon == 3
 
 
 def test_an_old_answer_to_a_request_that_began_after_the_rollback_had_returned_is_named() -> None:
