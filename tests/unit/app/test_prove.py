@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from bluegreen.app import prove as proving_app
+from bluegreen.app import proving as accompanying
+from bluegreen.app.deploy import DeployRequest, deploy
 from bluegreen.app.prove import ProveRequest, ProveResult, prove
 from bluegreen.app.proving import Proof
 from bluegreen.app.rollback import rollback, switch
 from bluegreen.app.site import Site
+from bluegreen.engine.behaviour import Behaviour
 from bluegreen.model.errors import BluegreenError, Exit, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.observed import Observed
@@ -30,11 +33,13 @@ class Idle:
     """Clients that ask nothing."""
 
     lost = 0
+    finished = False
 
     def __init__(self, records: Path) -> None:
         self.seen = Seen(records, counters=COUNTERS)
 
     def finish(self) -> Seen:
+        self.finished = True
         return self.seen
 
 
@@ -52,6 +57,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield Proof(site, orders, ProveSettings(), {}, observed.live, load)
 
     monkeypatch.setattr(proving_app, "proving", proving)
+    monkeypatch.setattr(accompanying, "proving", proving)
+    monkeypatch.setattr(accompanying, "AFTER", 0.0)
     monkeypatch.setattr(proving_app, "QUIET", 0.0)
     monkeypatch.setattr(proving_app, "BETWEEN", 0.0)
     made.deploy("v1")
@@ -158,3 +165,35 @@ def test_without_a_warm_standby_it_is_refused_with_what_would_make_one() -> None
         run(fresh)
     assert "v2 is a candidate" in str(caught.value)
     fresh.close()
+
+
+# -- a deploy ------------------------------------------------------------------------------------------------------
+
+
+def test_the_proof_of_a_deploy_is_of_its_own_switch(world: World) -> None:
+    proof = deploy(world.site(), DeployRequest(load=world.project, tag="v3", prove=True)).proof
+    assert proof is not None
+    assert [(m["verb"], m["tag"], m["slot"]) for m in proof.moves] == [("deploy", "v3", "blue")]
+    assert proof.moves[0]["asked_s"] <= proof.moves[0]["confirmed_s"]
+    again = deploy(world.site(), DeployRequest(load=world.project, tag="v2", prove=True))
+    assert (again.outcome, [m["tag"] for m in again.proof.moves] if again.proof else None) == ("warm-switched", ["v2"])
+    nothing = deploy(world.site(), DeployRequest(load=world.project, tag="v2", prove=True))
+    assert (nothing.outcome, nothing.proof) == ("nothing", None)
+
+
+def test_a_deploy_that_fails_says_what_became_of_the_requests_meanwhile(world: World) -> None:
+    world.image("v4", "web", Behaviour(exits=1))
+    site = world.site()
+    notices: list[str] = []
+    inner = site.emit
+
+    def emit(event: Event) -> None:
+        inner(event)
+        if event.kind == "notice":
+            notices.append(event.message)
+
+    site.emit = emit
+    with pytest.raises(BluegreenError):
+        deploy(site, DeployRequest(load=world.project, tag="v4", prove=True))
+    assert "0 requests were made of what was live meanwhile, none of them lost" in notices
+    assert world.serving() == "v2"
