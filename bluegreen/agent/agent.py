@@ -345,7 +345,11 @@ def _get(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preview(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
-    del op
+    if op.get("renew"):
+        with agent.files.lock():
+            agent.check_epoch(op)
+            agent.nginx.new_token()
+            agent.nginx.reload()
     token = agent.files.read("preview.token")
     if token is None:
         raise Refusal("missing", "the proxy has no preview token; it is made when the proxy starts")

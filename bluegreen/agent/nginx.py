@@ -65,6 +65,10 @@ class Nginx:
         """Bytes of all its processes, what they share counted once."""
         raise NotImplementedError
 
+    def new_token(self) -> None:
+        """Make another token for the preview listener. It counts from the next reload on."""
+        raise NotImplementedError
+
     def start(self) -> str:
         """Names this start of the proxy container: another one after each restart."""
         raise NotImplementedError
@@ -124,6 +128,11 @@ class RealNginx(Nginx):
 
     def memory(self) -> int:
         return sum(_memory(name) for name in os.listdir("/proc") if name.isdigit())
+
+    def new_token(self) -> None:
+        import subprocess  # as above
+
+        subprocess.run(["/opt/bluegreen/new-token"], stdin=subprocess.DEVNULL, timeout=20, check=True)
 
     def start(self) -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:

@@ -100,11 +100,22 @@ def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
     return Upkeep("done", connections=open_now)
 
 
-def preview(site: Site) -> Preview:
-    """Where the idle slot can be looked at, and the token that opens it."""
+def preview(site: Site, *, renew: bool = False) -> Preview:
+    """Where the idle slot can be looked at, and the token that opens it.
+
+    ``renew`` makes another token, and answers when the former opens nothing any more. Raises `Held` while another
+    operation is under way.
+    """
     with site.session() as session:
         observed = site.observe(session, networks=False)
-        token = str(session.run([{"op": "preview"}])[0]["token"])
+        if renew:
+            with lease(site, session, operation_id("preview")) as epoch:
+                new, _ = session.run(
+                    [{"op": "preview", "renew": True, "epoch": epoch}, {"op": "settle", "gate": 2, "seconds": 30}]
+                )
+                token = str(new["token"])
+        else:
+            token = str(session.run([{"op": "preview"}])[0]["token"])
     idle = observed.candidate or observed.standby
     return Preview(preview_url(site), token, idle.tag if idle else None)
 
@@ -158,13 +169,13 @@ def repair_journal(site: Site) -> Mapping[str, Any]:
             raise Refused("proxy.journal-sound", "the journal is sound: nothing to repair", next=("bg status",))
         name = operation_id("repair")
         with lease(site, session, name):
-            events = _what_is_known(observed, name)
+            events = what_is_known(observed, name)
             kept = session.run([{"op": "begin_journal", "events": events}])[0].get("kept")
     releases = [e["release"]["number"] for e in events if e["event"] == "released"]
     return {"kept": kept, "releases": releases}
 
 
-def _what_is_known(observed: Observed, operation: str) -> list[dict[str, Any]]:
+def what_is_known(observed: Observed, operation: str) -> list[dict[str, Any]]:
     """Events that tell a new journal what can still be known: releases, and which of them were live."""
     numbers = sorted({c.release for c in observed.containers if c.release})
     found = [r for n in numbers if (r := observed.release(n)) is not None]

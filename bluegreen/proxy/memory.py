@@ -109,7 +109,7 @@ class MemoryNginx(Nginx):
 
     def preview(self, path: str = "/", host: str = "localhost", token: str = TOKEN) -> tuple[Slot | None, int, bytes]:
         """The same to the preview listener."""
-        if token != TOKEN:
+        if token != (self.root / "preview.token").read_text().strip():
             return None, 403, b""
         slot = self._marked("idle/{}")
         if slot is None:
@@ -150,6 +150,9 @@ class MemoryNginx(Nginx):
 
     def memory(self) -> int:
         return 1 << 20
+
+    def new_token(self) -> None:
+        (self.root / "preview.token").write_text(f"{TOKEN}-{self.reloads}\n")
 
     def start(self) -> str:
         return f"memory:{self._starts}"

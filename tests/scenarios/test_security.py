@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import pytest
 
 from bluegreen.execution.diagnosis import parse_listeners
+from bluegreen.model.errors import Exit
 from bluegreen.model.names import Slot, slot_network
 from bluegreen.model.project import ProxySettings
 from tests.proxyground import RealProxy, real_proxy
-from tests.proxykit import both, flip, stack, topology, upload
-from tests.support import base_image, unique
+from tests.proxykit import both, flip, topology, upload
+from tests.proxykit import stack as placed
+from tests.scenarios.stack import Stack
+from tests.scenarios.test_flip import load
+from tests.support import base_image, eventually, unique
 
 SETTINGS = ProxySettings(listen="127.0.0.1:0", workers=2)
 PORTS = {8080, 8081}
@@ -59,7 +64,7 @@ Question = tuple[str, int, str, dict[str, str]]
 def proxy() -> Iterator[RealProxy]:
     """Blue live, green idle."""
     with real_proxy(SETTINGS) as made:
-        known = both(None, 0, stack(1, made.addresses[Slot.BLUE]), stack(2, made.addresses[Slot.GREEN]))
+        known = both(None, 0, placed(1, made.addresses[Slot.BLUE]), placed(2, made.addresses[Slot.GREEN]))
         session = made.holding("setup")
         session.run([{**topology(known, 0), "generation": upload(known, SETTINGS)}])
         session.run([{"op": "settle", "gate": 2, "seconds": 10}])
@@ -202,6 +207,32 @@ def test_the_preview_is_published_on_loopback_and_on_no_other_address_of_the_hos
     for address in others:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((address, proxy.port(8081)), 2)
+
+
+def test_a_token_that_leaked_is_renewed_without_a_gap_and_opens_nothing_any_more(stack: Stack) -> None:
+    stack.deploy("v1").succeeded()
+    stack.deploy("v2").succeeded()
+    former = stack.bg("preview").succeeded().data
+    with httpx.Client(trust_env=False) as kept, load(stack.port) as traffic:
+        assert kept.get(former["url"], headers={"X-Bluegreen-Token": former["token"]}).json()["tag"] == "v1"
+        renewed = stack.bg("preview", "--new-token").succeeded().data
+        for token, status in ((former["token"], 403), (renewed["token"], 200)):
+            assert kept.get(former["url"], headers={"X-Bluegreen-Token": token}).status_code == status
+            assert kept.get(former["url"], headers={"Cookie": f"bluegreen_preview={token}"}).status_code == status
+    assert traffic.lost == []
+    stack.engine.containers.get(f"{stack.name}-proxy").restart(timeout=5)
+    assert eventually(lambda: _previews(stack), what="it is up again") == renewed["token"]
+    stack.is_clean()
+
+
+def _previews(stack: Stack) -> str | None:
+    """The token, once it opens the preview."""
+    answer = stack.bg("preview")
+    if answer.code != Exit.DONE:
+        return None
+    with httpx.Client(trust_env=False) as client:
+        sent = {"X-Bluegreen-Token": answer.data["token"]}
+        return str(answer.data["token"]) if client.get(answer.data["url"], headers=sent).status_code == 200 else None
 
 
 # -- the proxy itself ------------------------------------------------------------------------------------------------

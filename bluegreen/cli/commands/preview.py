@@ -9,12 +9,13 @@ from bluegreen.cli.run import Run
 
 
 @click.command(cls=Command)
+@click.option("--new-token", is_flag=True, help="Make another token first: the former opens nothing any more.")
 @click.pass_obj
-def command(run: Run) -> int:
+def command(run: Run, new_token: bool) -> int:
     """How to look at what is in the idle slot, before it gets traffic or after it lost it."""
     from bluegreen.app.upkeep import preview
 
-    found = preview(run.site())
+    found = preview(run.site(), renew=new_token)
     enter = f"{found.url}.bluegreen/enter?token={found.token}"
     data = {"url": found.url, "token": found.token, "enter": enter, "tag": found.tag}
     page = run.page()

@@ -309,7 +309,12 @@ def test_prune_drain_preview(bg: Program, world: World) -> None:
     assert bg("prune", "--keep", "0").out.startswith("PRUNED")
     assert bg("prune", "--keep", "0", "--json").document["outcome"] == "nothing"
     assert bg("drain", "--json").data == {"connections": 0, "ended": 0, "notices": [_only_one()]}
-    assert set(bg("preview", "--json").data) == {"url", "token", "enter", "tag", "notices"}
+    former = bg("preview", "--json").data
+    assert set(former) == {"url", "token", "enter", "tag", "notices"}
+    assert former["token"] == bg("preview", "--json").data["token"]
+    assert (
+        former["token"] != bg("preview", "--new-token", "--json").data["token"] == bg("preview", "--json").data["token"]
+    )
 
 
 def test_proxy(bg: Program, world: World) -> None:
