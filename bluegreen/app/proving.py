@@ -221,7 +221,8 @@ def _orders(
         raise ProxyFailed("proxy.not-running", "the public listener is not published", next=("bg proxy start",))
     address, port = published
     name = site.engine.public if address in ("", "0.0.0.0", "::") else address  # noqa: S104 - read, not bound
-    public = name if port == 80 else f"{name}:{port}"
+    host = f"[{name}]" if ":" in name else name
+    public = host if port == 80 else f"{host}:{port}"
     notes: list[str] = []
     targets = [Target(path, said.host or public) for path in said.get] or _health(observed, public, notes)
     if not targets:

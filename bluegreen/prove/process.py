@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from bluegreen.prove.kinds import KINDS
 from bluegreen.prove.log import Log
 from bluegreen.prove.orders import Orders
 
+FILES = 4096
 LAST = 20.0
 """Seconds that what has been begun may take after the stop, beyond its own timeout."""
 
@@ -27,6 +29,7 @@ LAST = 20.0
 def main() -> None:
     # Ctrl-C is for whoever reads the terminal; this process ends with its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _allow_many_connections()
     orders = decode(Orders, json.loads(sys.stdin.buffer.readline()))
     asyncio.run(_run(orders))
 
@@ -52,6 +55,13 @@ async def _run(orders: Orders) -> None:
         flushing.cancel()
         log.flush()
         _say({"say": "done", "late": [tasks[t].kind for t in late], "crashed": crashed, **log.counters()})
+
+
+def _allow_many_connections() -> None:
+    """Where the limit that a shell gives is lower than the one that it may give."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _told(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
