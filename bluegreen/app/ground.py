@@ -94,9 +94,13 @@ def bring_back(site: Site) -> None:
 def start_proxy(site: Site) -> None:
     """Have the proxy running again: started where it was stopped, made again where it was deleted.
 
-    It serves what was live: its configuration is in the volume. Works without a Compose file.
+    It serves what was live: its configuration is in the volume, and where that was lost, what containers say of
+    themselves has to do. Works without a Compose file.
     """
+    from bluegreen.app.rebuild import rebuild_where_forgotten
+
     lay_ground(site, None)
+    rebuild_where_forgotten(site)
 
 
 def refuse_compose(engine: Engine, project: Project) -> None:

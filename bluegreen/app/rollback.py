@@ -343,7 +343,20 @@ def _first_picture(site: Site, opening: Opening | None, *, dry_run: bool) -> Ite
 
             bring_back(site)
         else:
-            yield session, site.picture(answer, begun.containers)
+            observed = site.picture(answer, begun.containers)
+            if observed.proxy.routes is None and not dry_run:
+                observed = _remembered(site, session, observed)
+            yield session, observed
             return
     with site.session() as session:
         yield session, site.observe(session, networks=False)
+
+
+def _remembered(site: Site, session: ProxySession, observed: Observed) -> Observed:
+    """A proxy that has lost its volume is told again what there is."""
+    from bluegreen.app.rebuild import forgotten, rebuild
+
+    if not forgotten(observed):
+        return observed
+    rebuild(site, session)
+    return site.observe(session, networks=False)

@@ -18,7 +18,7 @@ from bluegreen.model.containers import Container
 from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused
 from bluegreen.model.events import Event, Sink, nowhere
 from bluegreen.model.history import History, Operation, fold
-from bluegreen.model.names import kept_images, proxy_container
+from bluegreen.model.names import kept_image, kept_images, proxy_container
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.release import Routes
 from bluegreen.probes.public import Look, look
@@ -70,10 +70,12 @@ class Site:
     def observe(self, session: ProxySession, *, networks: bool = True, history: bool = False) -> Observed:
         """The picture of the moment. ``history`` is made from the whole journal instead of its tail."""
         answer = session.run([{"op": "read", "history": history, "steps": not history}])[0]
-        return self.picture(answer, self.engine.containers(self.name), networks=networks)
+        return self.picture(answer, self.engine.containers(self.name), networks=networks, images=networks)
 
-    def picture(self, answer: Mapping[str, Any], containers: list[Container], *, networks: bool = False) -> Observed:
-        """What the agent and the engine answered, as one value."""
+    def picture(
+        self, answer: Mapping[str, Any], containers: list[Container], *, networks: bool = False, images: bool = False
+    ) -> Observed:
+        """What the agent and the engine answered, as one value; with ``images``, what of these there is too."""
         state = _proxy_state(answer)
         events = answer.get("events") or []
         try:
@@ -81,18 +83,25 @@ class Site:
         except (ValueError, KeyError, TypeError) as error:
             past = History()
             state = _with_journal(state, "corrupt", f"an event does not fit: {error}")
+        tags = self._kept_tags() if images else ()
         return Observed(
             project=self.name,
             containers=tuple(containers),
             proxy=state,
             history=past,
             networks=tuple(self.engine.networks()) if networks else (),
-            kept_tags=self._kept_tags() if networks else (),
+            kept_tags=tags,
+            imageless=self._imageless(containers, tags) if images else frozenset(),
         )
 
     def _kept_tags(self) -> tuple[str, ...]:
         prefix = kept_images(self.name)
         return tuple(tag for image in self.engine.images(prefix) for tag in image.tags if tag.startswith(prefix))
+
+    def _imageless(self, containers: list[Container], tags: tuple[str, ...]) -> frozenset[int]:
+        """What has lost its tag is looked for by its id: somebody else's tag may hold it."""
+        untagged = [c for c in containers if c.kept and kept_image(self.name, c.service, c.release) not in tags]
+        return frozenset(c.release for c in untagged if self.engine.image(c.image) is None)
 
     def executor(self, session: ProxySession | None, epoch: int | None, **tools: Any) -> Executor:
         from bluegreen.execution.executor import Executor  # a command asks its first questions before this

@@ -86,7 +86,7 @@ def status(site: Site, opening: Opening | None = None) -> Status:
             f"nothing of a project {site.name} is on this engine",
             next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
         )
-    observed = site.picture(answer, containers)
+    observed = site.picture(answer, containers, images=any(c.kept for c in containers))
     from bluegreen.app.wounds import wounds
 
     return report(observed, site.engine.public, *([trouble] if trouble else []), *wounds(site.engine, observed))
@@ -156,6 +156,8 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 ("bg rollback", f"bg deploy {live.tag} --force    starts a whole new stack"),
             )
         )
+    if trouble := _forgotten(observed):
+        out.append(trouble)
     if observed.proxy.journal != "ok" and observed.proxy_container is not None and observed.proxy.routes is not None:
         out.append(
             Trouble(
@@ -199,7 +201,8 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
             out.append(
                 Trouble(
                     "kept.incomplete",
-                    f"kept release {kept.release} ({kept.tag}) is no longer whole: a cold rollback to it won't work",
+                    f"kept release {kept.release} ({kept.tag}) is no longer whole{_lacking(observed, kept.release)}: "
+                    f"a cold rollback to it won't work",
                     ("bg prune    removes what is of no use",),
                 )
             )
@@ -224,6 +227,29 @@ def _worker_troubles(observed: Observed, live: Release, slot: Slot) -> list[Trou
             message = f"the worker {found.name} runs, and {slot} is live: its work may be done twice"
             out.append(Trouble("worker.elsewhere", message, (f"docker stop {found.name}",)))
     return out
+
+
+def _forgotten(observed: Observed) -> Trouble | None:
+    proxy = observed.proxy_container
+    if (
+        observed.proxy.routes is not None
+        or proxy is None
+        or not proxy.running
+        or observed.history.operation is not None
+    ):
+        return None
+    running = sorted(c.name for c in observed.containers if c.slot is not None and c.running)
+    if not running:
+        return None
+    return Trouble(
+        "proxy.forgotten",
+        f"the proxy knows of no release, and {', '.join(running)} run: the proxy's volume was lost; nobody is served",
+        ("bg proxy start    tells the proxy again what there is", "bg rollback    does so too, and goes back"),
+    )
+
+
+def _lacking(observed: Observed, number: int) -> str:
+    return " (an image of it is gone)" if number in observed.imageless else ""
 
 
 def _standby_trouble(observed: Observed, former: Release) -> Trouble:

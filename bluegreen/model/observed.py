@@ -42,6 +42,7 @@ class Observed:
     history: History = field(default_factory=History)
     networks: tuple[NetworkInfo, ...] = ()
     kept_tags: tuple[str, ...] = ()  # bluegreen's own on the images of releases; with the networks
+    imageless: frozenset[int] = frozenset()  # kept releases of which an image is gone; with the networks
 
     @property
     def proxy_container(self) -> Container | None:
@@ -112,7 +113,7 @@ class Observed:
             for c in self.containers
             if c.release == release.number and (c.kept or c.slot is self.idle)
         }
-        return all(
+        return release.number not in self.imageless and all(
             (name, replica) in there
             for name, service in release.services.items()
             if service.kind is not Kind.JOB

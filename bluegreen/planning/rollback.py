@@ -101,10 +101,10 @@ def _named(observed: Observed, to: str, live: Release) -> Target:
         return Target(release, observed.live.other, "warm")
     if observed.kept_whole(release):
         return Target(release, observed.live.other, "cold", _why_cold(observed, release))
+    lacking = "an image of it is" if release.number in observed.imageless else "containers it would be made from are"
     raise Refused(
         "rollback.not-kept",
-        f"{release.tag} (release {release.number}) is no longer whole on this engine: containers it would be "
-        f"recreated from are gone",
+        f"{release.tag} (release {release.number}) is no longer whole on this engine: {lacking} gone",
         next=(f"bg deploy {release.tag}    builds it again", "bg history"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import time
@@ -173,6 +174,23 @@ def test_a_kept_release_that_is_not_whole_is_said_and_a_rollback_to_it_is_refuse
         answer.failed(Exit.REFUSED, "rollback.unknown", kept["tag"], "deploy")
 
 
+def test_a_kept_release_whose_image_is_gone_is_said_and_no_rollback_goes_there(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    stack.write({"web": web("${IMAGE}")})
+    for tag in ("v1", "v2", "v3"):
+        stack.deploy(tag, IMAGE=_image(stack, tag)).succeeded()
+    stack.engine.api.remove_image(f"{stack.name}:v1")
+    assert not _troubles(stack), "bluegreen's own tag holds it"
+    stack.engine.api.remove_image(f"bluegreen/{stack.name}/web:r1", force=True)
+    assert _troubles(stack) == {"kept.incomplete"}
+    assert _said(stack, "kept.incomplete", "v1", "image")
+    with stack.untouched():
+        answer = stack.bg("rollback", "--to", "v1")
+        answer.failed(Exit.REFUSED, "rollback.not-kept", "v1", "an image of it", "deploy v1")
+    stack.bg("prune").succeeded()
+    stack.is_clean()
+
+
 def test_containers_that_somebody_put_in_a_slot_s_place_are_said_and_never_taken_for_it(shop: Stack) -> None:
     standby = shop.status()["standby"]
     name = f"{shop.name}-{standby['slot']}-web-1"
@@ -257,6 +275,29 @@ def test_a_lost_journal_stops_everything_but_a_rollback_and_can_be_repaired(shop
     shop.deploy(_next()).succeeded()
 
 
+@pytest.mark.parametrize("command", ["proxy start", "rollback", "deploy"])
+def test_a_deleted_volume_is_made_anew_from_what_containers_say_and_what_is_lost_is_said(
+    shop: Stack, command: str
+) -> None:
+    shop.bg("rollback").succeeded()  # so that the newer one is not the live one
+    before = shop.status()
+    live, other = before["live"]["tag"], before["standby"]["tag"]
+    assert shop.serving == live
+    eventually(lambda: live in shop.get().text and _logged(shop), what="a line in the access log")
+    shop.engine.api.remove_container(f"{shop.name}-proxy", force=True)
+    shop.engine.api.remove_volume(f"{shop.name}-bluegreen")
+    assert _troubles(shop) >= {"proxy.not-running"}
+    tag = _next()
+    words = ("deploy", tag) if command == "deploy" else tuple(command.split())
+    answer = shop.bg(*words).succeeded()
+    for said in ("volume was lost", f"{live} in {before['live']['slot']} has the traffic", "access log", "Lost are"):
+        assert said in answer.notices, answer
+    assert shop.serving == {"proxy start": live, "rollback": other, "deploy": tag}[command]
+    kept = {r["release"] for r in before["kept"]}
+    assert kept <= {r["release"] for r in shop.status()["kept"]}, "what was kept is kept"
+    assert {live, other} <= {r["tag"] for r in shop.bg("history").succeeded().data["releases"]}
+
+
 def test_a_proxy_of_another_version_is_replaced_and_serves_what_was_live(shop: Stack) -> None:
     live, before = shop.serving, shop.container("proxy")["Id"]
     shop.bg("proxy", "upgrade").succeeded()
@@ -276,6 +317,19 @@ def _delete_live(shop: Stack) -> None:
 def _live_web(shop: Stack) -> str:
     """The name, without the project's, of the live slot's one container."""
     return f"{shop.status()['live']['slot']}-web-1"
+
+
+def _image(stack: Stack, tag: str) -> str:
+    """An image like the toy's, and yet another one."""
+    ref = f"{stack.name}:{tag}"
+    stack.engine.images.build(fileobj=io.BytesIO(f"FROM {stack.image}\nLABEL other={tag}\n".encode()), tag=ref, rm=True)
+    return ref
+
+
+def _logged(shop: Stack) -> bool:
+    """Whether the last line of the access log tells the live slot."""
+    slot = shop.status()["live"]["slot"]
+    return f'"slot":"{slot}"' in shop.run_in("proxy", "tail", "-n", "1", "/var/log/bluegreen/access.log")
 
 
 def _said(shop: Stack, code: str, *words: str) -> bool:
