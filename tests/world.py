@@ -257,8 +257,8 @@ class World:
             (m.tag for c in self.engine.containers(self.name) if c.slot is Slot(slot) and (m := manifest(c))), None
         )
 
-    def check(self) -> tuple[Trouble, ...]:
-        """The invariants of DESIGN section 2 that can be seen from outside. Answers what status finds wrong."""
+    def check(self) -> Observed:
+        """The invariants of DESIGN section 2 that can be seen from outside; answers what was seen."""
         observed = self.observed()
         live = observed.live_release
         if live is not None:
@@ -267,16 +267,18 @@ class World:
             assert self.serving() == live.tag, "status says one thing, traffic another"
         running = {c.slot for c in observed.containers if c.service == "worker" and c.running}
         assert len(running) <= 1, f"a worker runs in {running}"
-        troubles = report(observed, self.engine.public).troubles
+        troubles = self._troubles(observed)
         unfinished = observed.history.unfinished is not None and observed.proxy.lease is None
         assert ("operation.unfinished" in {t.code for t in troubles}) is unfinished, troubles
-        return troubles
+        return observed
 
-    def check_clean(self) -> None:
+    def _troubles(self, observed: Observed) -> tuple[Trouble, ...]:
+        return report(observed, self.engine.public).troubles
+
+    def check_clean(self) -> Observed:
         """Nothing is unfinished, nobody holds the lease, what is not live is either whole or not there, status finds
         nothing wrong, and everything on the engine is accounted for."""
-        troubles = self.check()
-        observed = self.observed()
+        observed = self.check()
         assert observed.history.unfinished is None, observed.history.unfinished
         assert observed.proxy.lease is None, observed.proxy.lease
         live = observed.live_release
@@ -286,8 +288,10 @@ class World:
         idle = observed.stack(observed.idle)
         if idle:
             assert observed.standby is not None or observed.candidate is not None, [c.name for c in idle]
+        troubles = self._troubles(observed)
         assert not troubles, troubles
         self.check_accounted()
+        return observed
 
     def check_accounted(self) -> None:
         """Whatever is on the engine is there for something."""

@@ -8,7 +8,7 @@ from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release
 from bluegreen.planning import traffic
 from bluegreen.planning.place import as_kept, from_kept, place, stack_of
-from bluegreen.planning.retire import let_go_of_images, together, workers
+from bluegreen.planning.retire import let_go_of_images, never_started, together, workers
 from bluegreen.planning.steps import DropBack, Plan, RemoveContainer, SaveLogs, Step, Together
 
 
@@ -30,6 +30,7 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
         steps.extend(
             together([RemoveContainer(name=c.name, id=c.id, cause=_cause(release, c.release)) for c in leaving])
         )
+    steps.extend(never_started(observed))
     if release is not None and not observed.kept(release) and not observed.was_live(release):
         steps.extend(let_go_of_images(observed, release, _cause(release, release)))
     former = observed.release(standby) if standby is not None else None

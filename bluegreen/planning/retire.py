@@ -176,15 +176,23 @@ def plan_tidy(observed: Observed) -> Plan:
         RemoveContainer(name=c.name, id=c.id, cause=cause) for n in broken for c in observed.kept(n)
     ]
     images = [step for n in broken for step in let_go_of_images(observed, n, cause)]
-    return Plan((*together(containers), *together([*images, *left_over_images(observed, frozenset())])))
+    images += left_over_images(observed, frozenset())
+    return Plan((*together([*containers, *never_started(observed)]), *together(images)))
+
+
+def never_started(observed: Observed) -> list[Step]:
+    """Remove shared containers that an interrupted deploy made and did not get to start."""
+    made = [c for c in observed.shared if c.state == "created"]
+    return [RemoveContainer(name=c.name, id=c.id, cause="it was made and never started") for c in made]
 
 
 def let_go_of_images(observed: Observed, number: int, cause: str) -> list[Step]:
     """Remove the tags that held a release's images. An image that something else holds stays on the engine."""
     release = observed.release(number)
-    # A deploy that failed early has tags and no containers that would tell its services: then those of the others.
-    services = release.services if release else {c.service for c in observed.containers if c.role == "slot"}
-    return [RemoveImage(ref=kept_image(observed.project, name, number), cause=cause) for name in sorted(services)]
+    refs = [kept_image(observed.project, name, number) for name in release.services] if release else []
+    # A deploy that failed early has tags and no containers that would tell its services.
+    found = {*refs, *(tag for tag in observed.kept_tags if release_of_image(tag) == number)}
+    return [RemoveImage(ref=ref, cause=cause) for ref in sorted(found)]
 
 
 def together(steps: list[Step]) -> list[Step | Together]:
