@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bluegreen.model.history import History, fold
+from bluegreen.model.history import History, apply, fold
 
 Event = dict[str, Any]
 
@@ -65,6 +65,19 @@ def test_the_tail_from_a_snapshot_on_tells_the_same_as_the_whole_journal(
     assert tail.last_number == full.last_number
     if any(e["event"] == "begin" for e in after):
         assert tail.operation == full.operation
+
+
+@given(st.lists(event, max_size=30), st.lists(event, max_size=10))
+def test_a_fold_leaves_alone_what_it_starts_from_and_tells_what_its_events_tell_one_by_one(
+    before: list[Event], after: list[Event]
+) -> None:
+    start = fold(before)
+    releases = dict(start.releases)
+    found = fold(after, start)
+    assert dict(start.releases) == releases
+    for one in after:
+        start = apply(start, one)
+    assert start == found
 
 
 @given(st.lists(event, max_size=40))
