@@ -9,7 +9,7 @@ from typing import Any
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.tools import preview_url
 from bluegreen.model import labels
-from bluegreen.model.errors import ProxyFailed, Refused
+from bluegreen.model.errors import BluegreenError, Exit, ProxyFailed, Refused
 from bluegreen.model.history import Operation, fold
 from bluegreen.model.names import log_volume, state_volume
 from bluegreen.model.observed import Observed
@@ -154,7 +154,16 @@ def down(site: Site, *, volumes: bool = False, images: bool = False, dry_run: bo
             session.run([{"op": "append", "epoch": epoch, "events": [{"event": "note", "message": "down"}]}])
     except ProxyFailed:
         site.notice("the proxy is not running: taking down what is there")
-    site.executor(None, None).run(plan)
+    try:
+        site.executor(None, None).run(plan)
+    except KeyboardInterrupt as error:
+        options = f"{' --volumes' if volumes else ''}{' --images' if images else ''}"
+        raise BluegreenError(
+            "down.interrupted",
+            f"interrupted: part of {site.name} may be gone from this engine already",
+            next=(f"bg down{options} --yes    removes the rest", "bg deploy TAG    starts it again", "bg status"),
+            exit=Exit.INTERRUPTED,
+        ) from error
     return Upkeep("done", tuple(describe(plan)))
 
 
