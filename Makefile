@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test chaos lint bench prove bench-peers dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test chaos lint bench prove bench-peers bench-growth dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,11 @@ bench-peers: engine images $(installed) ## the proxy beside HAProxy, Caddy and T
 	@scripts/engine plugins
 	@scripts/bench-tools peers
 	@$(with_bases) $(VENV)/bin/python -m benchmarks.run --only peers --json .state/bench-peers.json $(ARGS)
+
+bench-growth: engine images $(installed) ## a long journal, many generations, services and replicas
+	@scripts/engine plugins
+	@$(with_bases) $(VENV)/bin/python -m benchmarks.run --only journal --only generations --only services --only replicas \
+		--json .state/bench-growth.json $(ARGS)
 
 dist: $(installed) ## the wheel, in dist/
 	@$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .

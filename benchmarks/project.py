@@ -31,12 +31,13 @@ class Bench:
 
 class Project:
     """A project of one of the files in ``stack/``: ``plain`` (two routed services and an internal one), ``full`` (the
-    same with a worker and smoke checks) or ``proxied`` (one service, and a proxy with everything on)."""
+    same with a worker and smoke checks) or ``proxied`` (one service, and a proxy with everything on). Or of a file
+    elsewhere."""
 
-    def __init__(self, kind: str, image: str) -> None:
+    def __init__(self, kind: str | Path, image: str) -> None:
         self.name = f"bgbench-{secrets.token_hex(3)}"
         self.port = _free_port()
-        self._file = str(STACK / f"{kind}.yaml")
+        self._file = str(kind if isinstance(kind, Path) else STACK / f"{kind}.yaml")
         self._env = {**quiet_environment(), "BENCH_PORT": str(self.port), "BENCH_IMAGE": image}
         self._number = 0
 
@@ -72,7 +73,7 @@ class Project:
 
 
 @contextlib.contextmanager
-def project(kind: str, image: str, releases: int = 2) -> Iterator[Project]:
+def project(kind: str | Path, image: str, releases: int = 2) -> Iterator[Project]:
     """A project with so many releases deployed, and nothing left of it afterwards."""
     here = Project(kind, image)
     try:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from benchmarks.cost import cost
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import Bar, Figure, Section
+from benchmarks.growth import generations, journal
 from benchmarks.peers import peers
 from benchmarks.processes import Timing, taking_turns, timed
 from benchmarks.project import BLUEGREEN, Bench, Project, project, quiet_environment
+from benchmarks.prove.short import prove
+from benchmarks.sizes import replicas, services
 from benchmarks.watcher import Watcher
 
 HELP_BAR = 2.0
@@ -178,10 +181,15 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "first-request": Benchmark(first_request, 8, 3),
     "deploy": Benchmark(deploy, 7, 3),
     "cost": Benchmark(cost, 11, 3),
+    "prove": Benchmark(prove, 20, 4),
 }
 
 LONG: Mapping[str, Benchmark] = {
     "peers": Benchmark(peers, 9, 2),
+    "journal": Benchmark(journal, 9, 3),
+    "generations": Benchmark(generations, 1, 1),
+    "services": Benchmark(services, 7, 2),
+    "replicas": Benchmark(replicas, 7, 2),
 }
 """Made only when named: they take longer, or need what others don't."""
 

@@ -248,3 +248,30 @@ def test_the_stacks_are_what_they_are_said_to_be(name: str) -> None:
     assert all(s.health is not None and s.health.rise == 1 for s in project.of_kind(Kind.ROUTED))
     assert bool(project.of_kind(Kind.WORKER)) is bool(project.smoke) is (name == "full")
     assert "TAG=v1" in project.services["web"].body["Env"]
+
+
+# -- growth ------------------------------------------------------------------------------------------------
+def test_a_past_is_what_operations_leave_and_ends_as_they_do() -> None:
+    from benchmarks.past import past
+    from bluegreen.model.history import fold
+
+    start = fold([{"event": "released", "release": {"number": 1, "tag": "v1"}}])
+    operations = list(past(start, 300))
+    events = [event for operation in operations for event in operation]
+    assert 300 <= len(events) < 350
+    assert all(operation[0]["event"] == "begin" and operation[-1]["event"] == "end" for operation in operations)
+    whole, tail = fold(events, start), fold([operations[-1][-1]])
+    assert whole.unfinished is None
+    assert (whole.releases, whole.last_number) == (tail.releases, tail.last_number)
+
+
+@pytest.mark.parametrize(("services", "replicas"), [(50, 1), (1, 50)])
+def test_a_project_is_as_large_as_it_is_said_to_be(services: int, replicas: int) -> None:
+    from benchmarks.sizes import compose_file
+    from bluegreen.compose import load
+    from bluegreen.model.names import Kind
+
+    with compose_file(services, replicas) as file:
+        project = load(file, env={"BENCH_PORT": "18000", "BENCH_IMAGE": "x"}, tag="v1")
+    routed = project.of_kind(Kind.ROUTED)
+    assert (len(routed), {service.replicas for service in routed}) == (services, {replicas})
