@@ -381,7 +381,7 @@ def _take_back(
     error: BluegreenError,
 ) -> None:
     """The switched-to release does not answer through the proxy: back to the parent, if that still does."""
-    reason = f"did not answer after the switch: {error.problem.message}"
+    reason = f"did not answer after the switch: {error.own_words}"
     target = Target(standby, observed.idle, "warm")
     back = Deployment(
         release=standby,

@@ -193,7 +193,8 @@ def save_failure(site: Site, session: ProxySession, epoch: int, operation: Opera
         problem = error.problem
     else:
         problem = BluegreenError("deploy.interrupted", "interrupted by the operator").problem
-    event = {"event": "failed", "release": operation.release, "code": problem.code, "message": problem.message}
+    said = error.own_words if isinstance(error, BluegreenError) else problem.message
+    event = {"event": "failed", "release": operation.release, "code": problem.code, "message": said}
     details = {
         "tag": operation.tag,
         "release": operation.release,

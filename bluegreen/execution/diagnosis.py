@@ -30,10 +30,11 @@ EXITS = {
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """``text`` goes on after the service's name."""
+    """``text`` goes on after the service's name; ``quoted`` is the part of it that is the application's own."""
 
     code: str
     text: str
+    quoted: str = ""
 
 
 def not_alive(details: ContainerDetails) -> Reason:
@@ -53,7 +54,7 @@ def not_alive(details: ContainerDetails) -> Reason:
 def unhealthy_by_docker(details: ContainerDetails) -> Reason:
     last = details.health_log[-1].strip().splitlines()[-1:] if details.health_log else []
     said = f"; the last check said: {last[0][:200]}" if last and last[0] else ""
-    return Reason("health.docker", f"is unhealthy by its own healthcheck{said}")
+    return Reason("health.docker", f"is unhealthy by its own healthcheck{said}", said)
 
 
 def too_slow(details: ContainerDetails, deadline: float) -> Reason:
@@ -75,10 +76,12 @@ def not_answering(engine: Engine, name: str, target: str, health: HealthCheck, a
     if why == "closed":
         return Reason("health.closed", f"closes the connection without answering {request}.")
     if why == "redirect":
+        target = f" to {detail}" if detail else ""
         return Reason(
             "health.redirect",
-            f"answers {request} with {status}, a redirect{f' to {detail}' if detail else ''}. Set health.path to "
-            f"where it leads, or expect: {{status: {status}}}.",
+            f"answers {request} with {status}, a redirect{target}. Set health.path to where it leads, or expect: "
+            f"{{status: {status}}}.",
+            target,
         )
     if why == "host-rejected":
         return Reason(
@@ -96,9 +99,12 @@ def not_answering(engine: Engine, name: str, target: str, health: HealthCheck, a
             "health.host",
             f"answers {request} with {status}, it seems because of the Host header {used!r}{said} "
             f"Set health.host to a name it accepts, or let it accept this one.",
+            said if excerpt else "",
         )
     expected = " or ".join(map(str, health.status))
-    return Reason("health.status", f"answers {request} with {status} instead of {expected}{said}")
+    return Reason(
+        "health.status", f"answers {request} with {status} instead of {expected}{said}", said if excerpt else ""
+    )
 
 
 def _nobody_listens(sockets: list[tuple[str, int]] | None, port: int, after: str) -> Reason:

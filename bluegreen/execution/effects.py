@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bluegreen.engine.protocol import Engine
 from bluegreen.execution.readiness import await_overtaken, await_ready, probe_replicas
-from bluegreen.model.errors import BluegreenError, NotFound, SmokeFailed, Unhealthy
+from bluegreen.model.errors import BluegreenError, NotFound, SmokeFailed, Unhealthy, without_passwords
 from bluegreen.model.events import Event, Sink
 from bluegreen.model.value import dataclass
 from bluegreen.planning import steps
@@ -164,11 +164,13 @@ def _smoke_command(at: Workplace, step: steps.SmokeCommand) -> None:
         at.emit(Event("progress", "smoke", step.subject, line.replace(token, "[token]")))
     if done.returncode != 0:
         tail = "\n".join(line.replace(token, "[token]") for line in lines[-5:])
-        raise SmokeFailed(
+        failed = SmokeFailed(
             "smoke.failed",
             f"{step.command} exited with code {done.returncode}\n{tail}".rstrip(),
             where="x-bluegreen.smoke",
         )
+        failed.quoted = without_passwords(tail)
+        raise failed
 
 
 def _remove_image(at: Workplace, step: steps.RemoveImage) -> None:

@@ -221,9 +221,8 @@ class Executor:
             return
         error = proxyside.error(step, result)
         if isinstance(step, Smoke) and isinstance(error, Unhealthy):
-            error = SmokeFailed(
-                "smoke.failed", str(error.problem.message), where=error.service, next=error.problem.next
-            )
+            failed = SmokeFailed("smoke.failed", error.problem.message, where=error.service, next=error.problem.next)
+            failed.quoted, error = error.quoted, failed
         self.emit(Event("step-failed", step.verb, step.subject, str(error.problem), ms, {"phase": step.phase}))
         raise error
 

@@ -111,6 +111,7 @@ def error(step: Step, result: Mapping[str, Any]) -> BluegreenError:
             f"{first.get('name', step.subject)}: {why}",
             service=str(first.get("name", step.subject)),
             why=why,
+            quoted=str(first.get("detail") or "") if first.get("why") == "redirect" else "",
         )
     return refusal(result, step.verb)
 

@@ -125,9 +125,8 @@ def failure(engine: Engine, service: str, name: str, reason: Reason) -> Unhealth
         lines = tuple(line.decode(errors="replace") for line in engine.logs(name, tail=LOG_LINES))
     except BluegreenError:
         lines = ()
-    return Unhealthy(
-        reason.code, f"{service} {reason.text}", service=service, why=f"{service} {reason.text}", logs=lines
-    )
+    why = f"{service} {reason.text}"
+    return Unhealthy(reason.code, why, service=service, why=why, logs=lines, quoted=reason.quoted)
 
 
 def _ask(session: Session, step: ProbeReplicas, names: list[str], *, diagnose: bool) -> dict[str, Mapping[str, Any]]:

@@ -52,6 +52,8 @@ class BluegreenError(Exception):
     """An error that is part of the product. Carries one or more problems and an exit code."""
 
     exit: Exit = Exit.FAILED
+    quoted: str = ""
+    """The part of the message that an application, or a command of the project's, said. It may hold anything."""
 
     def __init__(
         self,
@@ -73,6 +75,11 @@ class BluegreenError(Exception):
     @property
     def code(self) -> str:
         return self.problem.code
+
+    @property
+    def own_words(self) -> str:
+        """The message without what is `quoted`: for the journal, which is kept for good."""
+        return self.problem.message.replace(self.quoted, "").rstrip() if self.quoted else self.problem.message
 
 
 class UsageError(BluegreenError):
@@ -145,9 +152,18 @@ class Unhealthy(BluegreenError):
     """The candidate was proven not to be ready. ``why`` is the reason in words, ``logs`` its last lines."""
 
     def __init__(
-        self, code: str, message: str, *, service: str, why: str, logs: tuple[str, ...] = (), next: tuple[str, ...] = ()
+        self,
+        code: str,
+        message: str,
+        *,
+        service: str,
+        why: str,
+        logs: tuple[str, ...] = (),
+        next: tuple[str, ...] = (),
+        quoted: str = "",
     ) -> None:
         super().__init__(code, message, where=service, next=next)
+        self.quoted = without_passwords(quoted)
         self.service = service
         self.why = why
         self.logs = logs

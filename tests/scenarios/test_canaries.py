@@ -47,6 +47,8 @@ PLANTED = (
     "broken-line",  # in an env file that can't be read
 )
 
+SAID = "said-by-the-check"
+
 
 @dataclass
 class Life:
@@ -115,7 +117,7 @@ def write(life: Life) -> None:
         smoke=[
             {"GET": "/smoke", "headers": {"X-Planted": "${CANARY_HEADER}"}, "body": "x-planted"},
             # Long enough to be seen in a list of processes, and it leaves what it was told.
-            {"command": 'sleep 0.3; echo "${CANARY_COMMAND} $$CANARY_SMOKE $$BG_PREVIEW_TOKEN" >>told'},
+            {"command": 'sleep 0.3; echo "${CANARY_COMMAND} $$CANARY_SMOKE $$BG_PREVIEW_TOKEN" >>told; eval "$$CHECK"'},
         ],
         keep=2,
     )
@@ -197,8 +199,9 @@ def life(make_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory) -> Lif
     with watched(life):
         _the_watcher_sees(life)
         bg("deploy", "v2", "--events", COLOUR="red").succeeded()
-        failed = bg("deploy", "v3", "--verbose", STATUS="500", DEADLINE="3s")
-        assert failed.code == Exit.FAILED, failed
+        failed = bg("deploy", "v3", "--verbose", CHECK=f"echo {SAID} $BG_PREVIEW_TOKEN; false")
+        assert failed.code == Exit.VERDICT, failed
+        assert SAID in failed.err
         missing = bg("deploy", "v4", SIDE="127.0.0.1:9/none:1")
         assert missing.code == Exit.FAILED, missing
         broken = bg("--file", "broken.yaml", "config", "--json")
@@ -266,7 +269,9 @@ def test_no_list_of_processes_ever_showed_one(life: Life) -> None:
 def test_no_file_of_the_proxy_s_volumes_holds_one_but_the_token_s_own(life: Life) -> None:
     files = {**_archive(life, "/bg"), **_archive(life, "/var/log/bluegreen")}
     assert {"bg/journal.jsonl", "bluegreen/access.log"} <= files.keys()
-    assert any("/why.json" in name for name in files), "the failed deploy's diagnosis is looked at too"
+    (why,) = (data for name, data in files.items() if name.endswith("/why.json"))
+    assert SAID.encode() in why, "the failed deploy's diagnosis is looked at too"
+    assert SAID.encode() not in files["bg/journal.jsonl"], "what is kept for good has no words of others"
     found = {name: life.in_(data) for name, data in files.items()}
     assert {name for name, inside in found.items() if inside} == {"bg/preview.token", "bg/preview.conf"}
     assert found["bg/preview.token"] == found["bg/preview.conf"] == {"token"}

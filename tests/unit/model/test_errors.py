@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.model.errors import BluegreenError
+from bluegreen.model.errors import BluegreenError, Unhealthy
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,9 @@ from bluegreen.model.errors import BluegreenError
 def test_no_error_says_a_password_of_an_address(said: str, shown: str) -> None:
     error = BluegreenError("x", said)
     assert str(error) == error.problem.message == shown
+
+
+def test_the_journal_gets_a_message_without_what_an_application_said() -> None:
+    error = Unhealthy("x", "web answers GET / with 500: DB=canary", service="web", why="", quoted=": DB=canary")
+    assert error.own_words == "web answers GET / with 500"
+    assert BluegreenError("x", "nothing is quoted").own_words == "nothing is quoted"
