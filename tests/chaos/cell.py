@@ -94,8 +94,8 @@ class Ground:
         """One whole release answers, or nothing where that may be; status says so; no worker runs twice."""
         # The agent notices a moment later that its client is gone.
         status = eventually(
-            lambda: found if not (found := look(self.shop)) or found["lease"] is None else None, what="the lease's end"
-        )
+            lambda: [found] if not (found := look(self.shop)) or found["lease"] is None else [], what="the lease's end"
+        )[0]
         serving = self._serving()
         assert serving in command.serves, f"{serving} serves, not one of {command.serves}: {status}"
         if not status:
