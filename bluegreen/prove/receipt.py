@@ -194,8 +194,8 @@ class Fold:
         return "before" if after < 0 else "after"
 
     def _old_answer(self, record: Record, after: int, until: int) -> None:
-        if until > after and record.slot == self._slots[until + 1]:
-            return  # the next switch came while it was under way
+        if any(self._slots[number + 1] == record.slot for number in range(after + 1, until + 1)):
+            return  # a later switch came while it was under way, perhaps before the proxy had read it
         movement = self.movements[after]
         self._cutover[after] = max(self._cutover[after], (record.begun - movement.moment) * 1000)
         if record.begun > movement.confirmed:

@@ -18,6 +18,7 @@ from bluegreen.prove.records import Record, pack, read
 BLUE_TO_GREEN = Movement("rollback", "v1", "green", asked=9.9, renamed=10.0, confirmed=10.5, drain=5.0)
 GREEN_TO_BLUE = Movement("switch", "v2", "blue", asked=19.9, renamed=20.0, confirmed=20.5, drain=5.0)
 BOTH = (BLUE_TO_GREEN, GREEN_TO_BLUE)
+AGAIN = Movement("rollback", "v1", "green", asked=21.9, renamed=22.0, confirmed=22.5, drain=5.0)
 
 
 def fold(*records: tuple[float, float, str], movements: tuple[Movement, ...] = BOTH, kind: str = "think") -> Fold:
@@ -53,6 +54,11 @@ def test_a_request_under_way_at_a_switch_may_be_answered_by_either() -> None:
     assert (found.late, found.cutover()) == ([], {"p50": 0.0, "p99": 0.0, "max": 0.0})
 
 
+def test_a_request_may_be_read_after_the_next_switch_and_last_over_the_one_after_that() -> None:
+    found = fold((19.99, 23.0, "blue"), movements=(*BOTH, AGAIN), kind="chunked")
+    assert (found.late, found.cutover()) == ([], {"p50": 0.0, "p99": 0.0, "max": 0.0})
+
+
 def test_the_last_answer_of_the_old_colour_and_the_first_of_the_new_are_of_short_requests() -> None:
     found = fold((9.99, 10.02, "blue"), (9.99, 10.01, "green"))
     assert found.last_old() == {"p50": 20.0, "p99": 20.0, "max": 20.0}
@@ -82,12 +88,13 @@ records = st.lists(st.tuples(moments, st.floats(0, 3), st.sampled_from(("blue", 
 
 @given(records)
 def test_late_is_exactly_what_no_colour_of_its_time_can_explain(drawn: list[tuple[float, float, str]]) -> None:
-    found = fold(*((begun, begun + took, slot) for begun, took, slot in drawn))
+    all_three = (*BOTH, AGAIN)
+    found = fold(*((begun, begun + took, slot) for begun, took, slot in drawn), movements=all_three)
 
     def late(begun: float, ended: float, slot: str) -> bool:
-        colours = {"blue" if begun < 10 or begun >= 20 else "green"}
-        colours |= {m.slot for m in BOTH if m.renamed is not None and begun < m.renamed <= ended}
-        return slot not in colours and (10.5 < begun < 20 or begun > 20.5)
+        colours = {"blue" if begun < 10 or 20 <= begun < 22 else "green"}
+        colours |= {m.slot for m in all_three if m.renamed is not None and begun < m.renamed <= ended}
+        return slot not in colours and (10.5 < begun < 20 or 20.5 < begun < 22 or begun > 22.5)
 
     assert found.late_count == sum(late(begun, begun + took, slot) for begun, took, slot in drawn)
 
