@@ -16,6 +16,9 @@ from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
 
+LITTLE_ROOM = 1 << 18
+"""Bytes. A deploy's generations and events take less than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -156,16 +159,7 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 ("bg rollback", f"bg deploy {live.tag} --force    starts a whole new stack"),
             )
         )
-    if trouble := _forgotten(observed):
-        out.append(trouble)
-    if observed.proxy.journal != "ok" and observed.proxy_container is not None and observed.proxy.routes is not None:
-        out.append(
-            Trouble(
-                f"journal.{observed.proxy.journal}",
-                f"the journal is {observed.proxy.journal}: {observed.proxy.journal_detail}",
-                ("bg proxy repair", "bg rollback    works all the same"),
-            )
-        )
+    out.extend(_proxy_troubles(observed))
     if unfinished is None and live is not None and slot is not None:
         out.extend(_worker_troubles(observed, live, slot))
     back = observed.proxy.back
@@ -206,6 +200,31 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                     ("bg prune    removes what is of no use",),
                 )
             )
+    return out
+
+
+def _proxy_troubles(observed: Observed) -> list[Trouble]:
+    """What is wrong with the proxy's volume."""
+    out: list[Trouble] = []
+    if trouble := _forgotten(observed):
+        out.append(trouble)
+    if observed.proxy.disk_free is not None and observed.proxy.disk_free < LITTLE_ROOM:
+        out.append(
+            Trouble(
+                "proxy.disk-full",
+                f"the proxy's volume is full ({observed.proxy.disk_free} bytes are left): a rollback still finds room, "
+                f"a deploy may not",
+                ("docker system df", "bg prune"),
+            )
+        )
+    if observed.proxy.journal != "ok" and observed.proxy_container is not None and observed.proxy.routes is not None:
+        out.append(
+            Trouble(
+                f"journal.{observed.proxy.journal}",
+                f"the journal is {observed.proxy.journal}: {observed.proxy.journal_detail}",
+                ("bg proxy repair", "bg rollback    works all the same"),
+            )
+        )
     return out
 
 
