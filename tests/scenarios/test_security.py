@@ -209,6 +209,27 @@ def test_the_preview_is_published_on_loopback_and_on_no_other_address_of_the_hos
             socket.create_connection((address, proxy.port(8081)), 2)
 
 
+def test_the_token_stands_in_no_log_whatever_comes_of_the_request_that_has_it(
+    proxy: RealProxy, engine: docker.DockerClient, token: str
+) -> None:
+    held = {"X-Bluegreen-Token": token, "Cookie": f"bluegreen_preview={token}"}
+    entering = f"/.bluegreen/enter?token={token}"
+    assert proxy.get(entering, inside=8081)[0] == 302
+    assert proxy.get(entering, {"Content-Length": str(1 << 40)}, inside=8081)[0] == 413
+    assert proxy.get("/close", held, inside=8081)[0] == 502
+    assert proxy.get("/close", held)[0] == 502
+
+    def written() -> str:
+        """All logs, once they have the last of these requests."""
+        said = engine.api.logs(proxy.container).decode()
+        accesses = proxy.run("sh", "-c", "cat /var/log/bluegreen/access.log*")
+        return said + accesses if said.count("GET /close") == 2 and accesses.count('"/close"') == 2 else ""
+
+    logs = eventually(written, what="the logs have all four requests")
+    assert "/.bluegreen/enter" in logs
+    assert token not in logs
+
+
 def test_a_token_that_leaked_is_renewed_without_a_gap_and_opens_nothing_any_more(stack: Stack) -> None:
     stack.deploy("v1").succeeded()
     stack.deploy("v2").succeeded()
