@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.containers import docker
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.processes import Timing, timed
 
 STACK = Path(__file__).parent / "stack"
@@ -80,8 +81,11 @@ def project(kind: str | Path, image: str, releases: int = 2) -> Iterator[Project
         for _ in range(releases):
             here.bg("deploy", here.next_tag())
         yield here
-    finally:
-        here.remove()
+    except BaseException:
+        with contextlib.suppress(BenchmarkFailed):  # what went wrong first is what counts
+            here.remove()
+        raise
+    here.remove()
 
 
 @contextlib.contextmanager
