@@ -20,6 +20,7 @@ def test_every_row_names_a_test() -> None:
 def test_every_code_is_expected_by_a_test() -> None:
     codes = {code for row in ROWS for code in re.findall(r"`([a-z]+(?:[.-][a-z]+)+)`", row)}
     # Those of a parametrized test are made up of its cases.
-    missing = {code for code in codes - {"journal.corrupt", "journal.missing"} if f'"{code}"' not in TESTS}
+    made_up = {"journal.corrupt", "journal.missing", "journal.schema", "rollback.incomplete", "deploy.incomplete"}
+    missing = {code for code in codes - made_up if f'"{code}"' not in TESTS}
     assert codes
     assert not missing

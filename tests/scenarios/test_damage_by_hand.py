@@ -275,7 +275,7 @@ def test_a_lost_journal_stops_everything_but_a_rollback_and_can_be_repaired(shop
     shop.deploy(_next()).succeeded()
 
 
-@pytest.mark.parametrize("command", ["proxy start", "rollback", "deploy"])
+@pytest.mark.parametrize("command", ["proxy start", "deploy"])
 def test_a_deleted_volume_is_made_anew_from_what_containers_say_and_what_is_lost_is_said(
     shop: Stack, command: str
 ) -> None:
@@ -292,10 +292,22 @@ def test_a_deleted_volume_is_made_anew_from_what_containers_say_and_what_is_lost
     answer = shop.bg(*words).succeeded()
     for said in ("volume was lost", f"{live} in {before['live']['slot']} has the traffic", "access log", "Lost are"):
         assert said in answer.notices, answer
-    assert shop.serving == {"proxy start": live, "rollback": other, "deploy": tag}[command]
+    assert shop.serving == {"proxy start": live, "deploy": tag}[command]
     kept = {r["release"] for r in before["kept"]}
     assert kept <= {r["release"] for r in shop.status()["kept"]}, "what was kept is kept"
     assert {live, other} <= {r["tag"] for r in shop.bg("history").succeeded().data["releases"]}
+
+
+def test_an_emptied_volume_is_said_and_filled_again_by_a_rollback(shop: Stack) -> None:
+    before = shop.status()
+    shop.run_in("proxy", "sh", "-c", "rm -rf /bg/*")
+    shop.engine.api.restart(f"{shop.name}-proxy", timeout=5)
+    eventually(lambda: _reachable(shop), what="the proxy's answer")
+    assert shop.get().status_code == 503
+    assert _said(shop, "proxy.forgotten", f"{shop.name}-{before['live']['slot']}-web-1", "volume")
+    answer = shop.bg("rollback").succeeded()
+    assert f"{before['live']['tag']} in {before['live']['slot']} has the traffic" in answer.notices
+    assert shop.serving == before["standby"]["tag"]
 
 
 def test_a_proxy_of_another_version_is_replaced_and_serves_what_was_live(shop: Stack) -> None:
