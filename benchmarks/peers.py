@@ -105,15 +105,15 @@ def peers(bench: Bench, runs: int) -> Section:
 def _notes(all_: list[Measured]) -> list[str]:
     """The table as it stands in the README, and what was lost."""
     lines = [
-        f"| proxy | requests/s | p50 | p99 | memory | lost in {SWITCHES} switches | one rollback |",
-        "|---|---|---|---|---|---|---|",
+        f"| proxy | requests/s | p50 | p99 | cost | memory | lost in {SWITCHES} switches | one rollback |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in all_:
-        rate, p50, p99, _, held, rollback, _ = (figure.median for figure in one.figures())
+        rate, p50, p99, cost, held, rollback, _ = (figure.median for figure in one.figures())
         lost = f"{sum(one.losses.values())} of {one.answered + sum(one.losses.values())}"
         lines.append(
-            f"| {one.proxy.name} {one.proxy.version} | {rate:,.0f} | {p50:.1f} ms | {p99:.1f} ms | {held:.0f} MiB "
-            f"| {lost} | {rollback:.0f} ms |"
+            f"| {one.proxy.name} {one.proxy.version} | {rate:,.0f} | {p50:.1f} ms | {p99:.1f} ms "
+            f"| {cost:.0f} µs | {held:.0f} MiB | {lost} | {rollback:.0f} ms |"
         )
     for one in all_:
         for why, count in one.losses.most_common(5):
