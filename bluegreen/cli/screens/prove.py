@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bluegreen.cli.layout import INDENT, Page, count, duration
 from bluegreen.model.codec import encode
-from bluegreen.model.errors import BluegreenError, Exit, Problem
+from bluegreen.model.errors import BluegreenError, Exit
 
 if TYPE_CHECKING:
     from bluegreen.app.prove import ProveResult
@@ -117,7 +117,6 @@ def error(result: ProveResult) -> BluegreenError | None:
             f"{receipt.lost} of {receipt.requests:,} requests were lost over {receipt.switches} switches",
             next=("bg logs --since 10m", "bg prove --out FILE    writes down every one"),
             exit=Exit.FAILED,
-            problems=tuple(Problem("prove.lost", _failure(f), f.id or f.kind) for f in receipt.failures) or (),
         )
     if result.trouble is not None:
         return result.trouble
@@ -135,7 +134,6 @@ def lost_in_deploy(tag: str, receipt: Receipt) -> BluegreenError:
         f"{tag} has the traffic, and {receipt.lost} of {receipt.requests:,} requests were lost while it was deployed",
         next=("bg rollback    goes back, if you think so", "bg logs --since 10m"),
         exit=Exit.INCOMPLETE,
-        problems=tuple(Problem("prove.lost", _failure(f), f.id or f.kind) for f in receipt.failures) or (),
     )
 
 
