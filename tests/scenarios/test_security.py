@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import httpx
 import pytest
 
 from bluegreen.execution.diagnosis import parse_listeners
-from bluegreen.model.errors import Exit
 from bluegreen.model.names import Slot, slot_network
 from bluegreen.model.project import ProxySettings
 from tests.proxyground import RealProxy, real_proxy
 from tests.proxykit import both, flip, topology, upload
 from tests.proxykit import stack as placed
-from tests.scenarios.stack import Stack
 from tests.scenarios.test_flip import load
 from tests.support import base_image, eventually, unique
 
@@ -74,7 +71,7 @@ def proxy() -> Iterator[RealProxy]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def token(proxy: RealProxy) -> str:
     session = proxy.session()
     found = str(session.run([{"op": "preview"}])[0]["token"])
@@ -230,30 +227,26 @@ def test_the_token_stands_in_no_log_whatever_comes_of_the_request_that_has_it(
     assert token not in logs
 
 
-def test_a_token_that_leaked_is_renewed_without_a_gap_and_opens_nothing_any_more(stack: Stack) -> None:
-    stack.deploy("v1").succeeded()
-    stack.deploy("v2").succeeded()
-    former = stack.bg("preview").succeeded().data
-    with httpx.Client(trust_env=False) as kept, load(stack.port) as traffic:
-        assert kept.get(former["url"], headers={"X-Bluegreen-Token": former["token"]}).json()["tag"] == "v1"
-        renewed = stack.bg("preview", "--new-token").succeeded().data
-        for token, status in ((former["token"], 403), (renewed["token"], 200)):
-            assert kept.get(former["url"], headers={"X-Bluegreen-Token": token}).status_code == status
-            assert kept.get(former["url"], headers={"Cookie": f"bluegreen_preview={token}"}).status_code == status
+def test_a_token_that_leaked_is_renewed_without_a_gap_and_opens_nothing_any_more(
+    proxy: RealProxy, token: str, engine: docker.DockerClient
+) -> None:
+    """As `bg preview --new-token` does it."""
+    assert proxy.get("/", {"X-Bluegreen-Token": token}, inside=8081)[0] == 200
+    session = proxy.holding("renew")
+    with load(proxy.port()) as traffic:
+        renewed = str(session.run([{"op": "preview", "renew": True}])[0]["token"])
+        session.run([{"op": "settle", "gate": 2, "seconds": 30}])
+        assert renewed != token
+        for sent, status in ((token, 403), (renewed, 200)):
+            assert proxy.get("/", {"X-Bluegreen-Token": sent}, inside=8081)[0] == status
+            assert proxy.get("/", {"Cookie": f"bluegreen_preview={sent}"}, inside=8081)[0] == status
+            assert proxy.get(f"/.bluegreen/enter?token={sent}", inside=8081)[0] == {403: 403, 200: 302}[status]
+    session.close()
     assert traffic.lost == []
-    stack.engine.containers.get(f"{stack.name}-proxy").restart(timeout=5)
-    assert eventually(lambda: _previews(stack), what="it is up again") == renewed["token"]
-    stack.is_clean()
-
-
-def _previews(stack: Stack) -> str | None:
-    """The token, once it opens the preview."""
-    answer = stack.bg("preview")
-    if answer.code != Exit.DONE:
-        return None
-    with httpx.Client(trust_env=False) as client:
-        sent = {"X-Bluegreen-Token": answer.data["token"]}
-        return str(answer.data["token"]) if client.get(answer.data["url"], headers=sent).status_code == 200 else None
+    assert len(traffic.answered) > 100
+    engine.api.restart(proxy.container, timeout=5)
+    proxy.await_proxy()
+    assert proxy.get("/", {"X-Bluegreen-Token": renewed}, inside=8081)[0] == 200, "it outlives the proxy's process"
 
 
 # -- the proxy itself ------------------------------------------------------------------------------------------------
