@@ -16,6 +16,7 @@ from bluegreen.compose.yamltree import RawMapping, RawNode, RawScalar, RawSequen
 from bluegreen.model.errors import UsageError
 
 MAX_VALUES = 100_000
+LONGEST_KEY = 100
 _NULLS = ("", "~", "null", "Null", "NULL")
 GIVEN_TO_COMMANDS = frozenset({"BG_PREVIEW_URL", "BG_PREVIEW_TOKEN", "BG_SLOT"})
 """Variables that smoke commands have in their environment, and the file has not."""
@@ -196,4 +197,6 @@ def storable(text: str) -> bool:
 
 
 def _join(path: str, key: str) -> str:
+    """For people to find it by: no key that anybody means is longer than that."""
+    key = key if len(key) <= LONGEST_KEY else f"{key[: LONGEST_KEY - 3]}..."
     return f"{path}.{key}" if path else key
