@@ -250,12 +250,11 @@ class World:
         if not self.nginx.running:
             return None
         slot, status, _ = self.nginx.serve("/api/health")
-        if slot is None:
+        stack = [c for c in self.engine.containers(self.name) if c.slot is slot]
+        if slot is None or (status != 200 and not all(c.running for c in stack)):
             return None
         assert status == 200, f"the public listener answers {status}"
-        return next(
-            (m.tag for c in self.engine.containers(self.name) if c.slot is Slot(slot) and (m := manifest(c))), None
-        )
+        return next((m.tag for c in stack if (m := manifest(c))), None)
 
     def check(self) -> Observed:
         """The invariants of DESIGN section 2 that can be seen from outside; answers what was seen."""

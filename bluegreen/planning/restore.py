@@ -8,7 +8,7 @@ from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release
 from bluegreen.planning import traffic
 from bluegreen.planning.place import as_kept, from_kept, place, stack_of
-from bluegreen.planning.retire import let_go_of_images, never_started, together, workers
+from bluegreen.planning.retire import left_over_images, let_go_of_images, never_started, together, workers
 from bluegreen.planning.steps import DropBack, Plan, RemoveContainer, SaveLogs, Step, Together
 
 
@@ -31,8 +31,11 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
             together([RemoveContainer(name=c.name, id=c.id, cause=_cause(release, c.release)) for c in leaving])
         )
     steps.extend(never_started(observed))
-    if release is not None and not observed.kept(release) and not observed.was_live(release):
-        steps.extend(let_go_of_images(observed, release, _cause(release, release)))
+    gone = {c.release for c in leaving} | ({release} if release is not None else set())
+    for number in sorted(gone):
+        if not observed.kept(number) and not observed.was_live(number):
+            steps.extend(let_go_of_images(observed, number, _cause(release, number)))
+    steps.extend(left_over_images(observed, frozenset(gone)))
     former = observed.release(standby) if standby is not None else None
     if former is not None and not observed.kept_whole(former):
         notices.append(f"the former standby {former.tag} is no longer whole and stays away")
