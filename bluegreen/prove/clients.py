@@ -23,7 +23,7 @@ SHORT_BREAK = (0.004, 0.016)
 DEPTH = 4  # requests in a pipeline
 STREAM_LIFE = (1.0, 6.0)
 PIECE = 1 << 16
-UPLOAD_SECONDS = 2.0
+UPLOAD_RATE = 2 << 20  # bytes a second
 PING = (0.02, 0.1)
 CONNECT = 10.0
 AFTER_LOSS = 0.05
@@ -238,7 +238,7 @@ async def _upload(client: Client) -> None:
             digest.update(part)
             await connection.send(part)
             left -= len(part)
-            due = start + UPLOAD_SECONDS * (size - left) / size
+            due = start + (size - left) / UPLOAD_RATE
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     def check(head: Head, content: bytes) -> None:
