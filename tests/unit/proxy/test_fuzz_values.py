@@ -310,8 +310,9 @@ def test_a_tag_is_one_word_of_the_registrys_grammar_or_refused(directory: Path, 
     (directory / "compose.yaml").write_text(yaml.safe_dump(document()))
     try:
         load(None, directory=directory, env={}, tag=text)
-    except UsageError as error:
-        assert TAG.fullmatch(text) is None, error
+    except UsageError:
+        if TAG.fullmatch(text):
+            raise
     else:
         assert set(text) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
         assert 0 < len(text) <= 128
