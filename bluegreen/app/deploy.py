@@ -184,6 +184,11 @@ def continue_without_file(
         create=only_existing(release),
         stage=operation.stage,
     )
+    if release.smoke_of_deploys and observed.live_release != release:
+        site.notice(
+            f"{release.smoke_of_deploys} smoke checks of {release} are not run now: only the Compose file has them "
+            f"(bg --file FILE deploy {release} goes on with it, and runs them)"
+        )
     run(site, session, epoch, observed, deployment, plan_deploy(observed, deployment))
     return release
 

@@ -39,6 +39,7 @@ class Release:
     config: str  # digest of the resolved configuration and environment
     services: Mapping[str, ServiceRelease]
     smoke: tuple[SmokeCheck, ...] = ()
+    smoke_of_deploys: int = 0  # further checks, which only the Compose file has: commands, and those with secrets
     revision: str | None = None  # git commit
     subject: str | None = None  # its first line
     dirty: bool = False  # built from a tree with uncommitted changes

@@ -77,6 +77,7 @@ def draft(
             if s.kind is not Kind.SHARED
         },
         smoke=tuple(check for check in project.smoke if not check.once),
+        smoke_of_deploys=sum(check.once for check in project.smoke) + len(project.smoke_commands),
         revision=revision,
         subject=subject,
         dirty=dirty,

@@ -325,6 +325,7 @@ def test_what_may_be_a_secret_in_a_smoke_check_is_carried_by_no_release(tmp_path
     assert "canary" not in repr(command)
     carried = draft(project, 1, "v1", "config", {"web": "sha256:x"})
     assert [check.path for check in carried.smoke] == ["/a"]
+    assert carried.smoke_of_deploys == 3
     assert "canary" not in repr(carried)
 
 
