@@ -116,9 +116,10 @@ def _play(matrix: Matrix, plans: list[str], client: docker.DockerClient, toy: st
     try:
         for name in plans:
             if name not in matrix.data["points"]:
-                matrix.data["points"][name] = _telling(grounds.ground.rehearse(name))
+                passed = grounds.ground.rehearse(name)
+                matrix.data["points"][name] = _telling(passed)
                 matrix.save()
-                _say(f"{name}: {len(matrix.data['points'][name])} checkpoints")
+                _say(f"{name}: {len(passed)} checkpoints, {len(matrix.data['points'][name])} of them told apart")
         cells = matrix.cells(plans)
         _say(f"{len(cells)} cells to play")
         for number, cell in enumerate(cells, 1):

@@ -251,6 +251,8 @@ class Cell:
         left = after.history.unfinished
         if self.moved(after) or (left is not None and left.kind != "deploy"):
             return
+        if left is not None and PLANS[self.name].act is sick and after.history.releases[left.release or 0].failure:
+            return  # it had failed by itself, and was putting things back: that is what was interrupted
         assert left is None, f"{left} is left unfinished by an interruption"
         if after.candidate is None and not PLANS[self.name].gone:
             self.check_standby(after)
