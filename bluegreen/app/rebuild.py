@@ -34,8 +34,7 @@ def forgotten(observed: Observed) -> bool:
 def rebuild(site: Site, session: ProxySession) -> None:
     """Give the traffic to the release that most likely had it, and say why that one, and what is lost.
 
-    Nobody is served before, so it is better to serve what may be the wrong one of two than neither: the other stands
-    by.
+    Where nobody is served, it is better to serve what may be the wrong one of two than neither: the other stands by.
     """
     observed = site.observe(session)
     releases = _whole(observed)
@@ -64,6 +63,8 @@ def rebuild(site: Site, session: ProxySession) -> None:
     ]
     as_it_will_be = replace(observed, proxy=replace(observed.proxy, routes=wanted, back=back))
     with lease(site, session, name, seize=True) as epoch:
+        if observed.proxy.journal == "missing":  # emptied while it runs: what is made at its start is gone too
+            session.run([{"op": "preview", "renew": True, "epoch": epoch}])
         session.run([{"op": "begin_journal", "events": what_is_known(as_it_will_be, name)}])
         site.executor(session, epoch, render=rendering(site)).run(Plan(tuple(steps)))
 

@@ -262,7 +262,8 @@ def _forgotten(observed: Observed) -> Trouble | None:
         return None
     return Trouble(
         "proxy.forgotten",
-        f"the proxy knows of no release, and {', '.join(running)} run: the proxy's volume was lost; nobody is served",
+        f"the proxy knows of no release, and {', '.join(running)} run: the proxy's volume was lost, and from its next "
+        f"restart on, if not now, nobody is served",
         ("bg proxy start    tells the proxy again what there is", "bg rollback    does so too, and goes back"),
     )
 

@@ -50,19 +50,16 @@ def test_twenty_commands_at_once_end_with_one_outcome_each_and_leave_one_whole_r
 
 def test_a_candidate_that_dies_between_its_last_proof_and_the_switch_gets_no_traffic(make_stack: MakeStack) -> None:
     shop = make_stack()
-    for tag in ("v1", "v2"):
-        shop.deploy(tag).succeeded()
-    before = shop.status()
+    shop.deploy("v1").succeeded()
     with shop.untouched():
-        deploying = shop.halting(signal.SIGSTOP, "before switch", "deploy", "v3")
+        # The proxy learns of a new slot first, and that takes a message of its own.
+        deploying = shop.halting(signal.SIGSTOP, "before switch", "deploy", "v2")
         deploying.until_stopped()
-        shop.engine.api.kill(f"{shop.name}-{before['standby']['slot']}-web-1")
+        shop.engine.api.kill(f"{shop.name}-green-web-1")
         deploying.send(signal.SIGCONT)
         answer = deploying.end()
         # Refused or not answered: that depends on how soon the kernel forgets where it was.
         answer.failed(Exit.FAILED, answer.errors[0]["code"], "web")
         assert answer.errors[0]["code"] in ("health.refused", "health.timeout"), answer
-    after = shop.is_clean()
-    assert after["generation"] >= before["generation"]
-    assert after["standby"]["release"] == before["standby"]["release"]
-    assert "v3" not in {s["tag"] for s in shop.bg("history").succeeded().data["releases"] if s["live_since"]}
+    shop.is_clean()
+    assert "v2" not in {s["tag"] for s in shop.bg("history").succeeded().data["releases"] if s["live_since"]}
