@@ -29,6 +29,26 @@ BETWEEN = 0.2
 ATTEMPTS = 5
 
 
+class Enough:
+    """Whether the user has had enough. A signal's handler sets it: an event has a lock, which the code that was
+    interrupted may be holding."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def set(self) -> None:
+        self._said = True
+
+    def is_set(self) -> bool:
+        return self._said
+
+    def wait(self, seconds: float) -> None:
+        """So long, or until it is said."""
+        until = time.monotonic() + seconds
+        while not self._said and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+
+
 @dataclass(frozen=True, slots=True)
 class ProveRequest:
     """``switches`` None: as many as ``seconds`` allow. ``stop`` is set when the user has had enough."""
@@ -38,7 +58,7 @@ class ProveRequest:
     switches: int | None = SWITCHES
     seconds: float | None = None
     connections: int = CONNECTIONS
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Enough = field(default_factory=Enough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +156,8 @@ class _Course:
                 self._move()
                 made += 1
                 stop.wait(BETWEEN)
+            if stop.is_set():
+                self._site.notice("interrupted: no further switch, and back to what was live before")
         except (Held, Refused) as error:
             trouble = error
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from bluegreen.cli.options import Command
 from bluegreen.cli.run import Run
 
 if TYPE_CHECKING:
+    from bluegreen.app.prove import Enough
     from bluegreen.model.prove import ProveSettings
 
 DEFAULT_SWITCHES = 20
@@ -38,16 +38,16 @@ def command(run: Run, switches: int | None, seconds: float | None, connections: 
     """
     settings, why = _settings(run)
     site = run.site()
-    from bluegreen.app.prove import ProveRequest, prove
+    from bluegreen.app.prove import Enough, ProveRequest, prove
     from bluegreen.cli.screens import prove as screen
 
     ignore_hangup()
-    enough = threading.Event()
+    enough = Enough()
     if switches is None and seconds is None:
         switches = DEFAULT_SWITCHES
     request = ProveRequest(settings, why, switches, seconds, connections, enough)
     run.watch(screen.Progress(run, switches))
-    with _first_interruption(run, enough):
+    with _first_interruption(enough):
         result = prove(site, request)
     data = screen.data(site.name, result)
     if out is not None:
@@ -87,14 +87,16 @@ def _settings(run: Run) -> tuple[ProveSettings | None, str]:
 
 
 @contextmanager
-def _first_interruption(run: Run, enough: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the switching in good order; the second is as everywhere."""
+def _first_interruption(enough: Enough) -> Iterator[None]:
+    """The first Ctrl-C ends the switching in good order; the second is as everywhere.
+
+    The handler does nothing but say so: what it interrupts may hold the lock of whatever it would use.
+    """
     before: dict[int, Any] = {}
 
     def stop(number: int, _frame: object) -> None:
         restore()
         enough.set()
-        run.say("stop", "no further switch; going back to what was live before")
         del number
 
     def restore() -> None:

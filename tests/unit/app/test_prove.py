@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from bluegreen.app import prove as proving_app
 from bluegreen.app import proving as accompanying
 from bluegreen.app.deploy import DeployRequest, deploy
-from bluegreen.app.prove import ProveRequest, ProveResult, prove
+from bluegreen.app.prove import Enough, ProveRequest, ProveResult, prove
 from bluegreen.app.proving import Proof
 from bluegreen.app.rollback import rollback, switch
 from bluegreen.app.site import Site
@@ -98,7 +97,7 @@ def test_a_standby_that_is_marked_bad_is_switched_to_and_still_marked_afterwards
 
 
 def test_whoever_has_had_enough_gets_the_state_from_before(world: World) -> None:
-    stop = threading.Event()
+    stop = Enough()
     site = world.site()
     inner = site.emit
 
