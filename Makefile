@@ -16,7 +16,7 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 deploy: override export TAG := $(value TAG)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test chaos lint bench prove bench-peers bench-growth dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback status down test chaos walk lint bench prove bench-peers bench-growth dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ lint: $(installed) ## ruff, mypy strict, and shellcheck where there is one
 	@bash -n scripts/engine && bash -n scripts/base-images && bash -n scripts/debian.sh && bash -n scripts/shells && bash -n scripts/bench-tools && bash -n .ci/run
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; \
 	else echo "lint: no shellcheck here, so scripts/ had only its syntax checked" >&2; fi
+
+walk: engine images $(installed) ## thousands of random steps in memory, and a few dozen on real containers (BG_SEED=n)
+	@$(with_bases) BG_WALKS=$${BG_WALKS:-240} BG_WALK_STEPS=$${BG_WALK_STEPS:-60} TESTCONTAINERS_RYUK_DISABLED=true \
+	  $(VENV)/bin/python -m pytest -q tests/unit/app/test_statemachine.py tests/scenarios/test_random_walk.py $(ARGS)
 
 bench: engine images $(installed) ## measure rollback, status, deploy, start-up and a request's cost against floors
 	@scripts/engine plugins
