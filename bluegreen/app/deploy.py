@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bluegreen.app import images as imaging
 from bluegreen.app.asking import Unasked, account, asked_again, incomplete, lost
 from bluegreen.app.ground import lay_ground
-from bluegreen.app.rebuild import forgotten, rebuild
+from bluegreen.app.rebuild import rebuild
 from bluegreen.app.recover import restore, save_failure
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
 from bluegreen.app.status import Status, report
@@ -102,7 +102,7 @@ def _deploy(
     proof: Accompanied | None,
 ) -> DeployResult:
     observed = site.observe(session)
-    if forgotten(observed):
+    if observed.forgotten:
         rebuild(site, session)
         observed = site.observe(session)
     need_journal(observed)

@@ -10,7 +10,7 @@ from bluegreen.app.tools import rendering
 from bluegreen.app.upkeep import what_is_known
 from bluegreen.model.errors import BluegreenError
 from bluegreen.model.names import Kind, Slot, proxy_container
-from bluegreen.model.observed import Observed, manifest
+from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release, Routes
 from bluegreen.planning.place import stack_of
 from bluegreen.planning.steps import ActivateTopology, Flip, Plan, Settle, Step
@@ -20,24 +20,13 @@ from bluegreen.proxy.session import ProxySession
 LOG_LINES = "200"
 
 
-def forgotten(observed: Observed) -> bool:
-    """Whether the proxy knows of no release although some run whole: its volume has been lost.
-
-    A first deploy that is under way has said so in the journal before it made its first container.
-    """
-    operation = observed.history.operation
-    if observed.proxy.routes is not None or (operation is not None and operation.kind != "repair"):
-        return False
-    return bool(_whole(observed))
-
-
 def rebuild(site: Site, session: ProxySession) -> None:
     """Give the traffic to the release that most likely had it, and say why that one, and what is lost.
 
     Where nobody is served, it is better to serve what may be the wrong one of two than neither: the other stands by.
     """
     observed = site.observe(session)
-    releases = _whole(observed)
+    releases = observed.whole
     live, why = _most_likely(site, observed, releases)
     stacks = {slot: stack_of(observed, release, slot) for slot, release in releases.items()}
     there = Routes(generation=0, stacks=stacks)
@@ -48,7 +37,11 @@ def rebuild(site: Site, session: ProxySession) -> None:
     site.notice(_said(release, live, why, releases.get(live.other)))
     steps: list[Step] = [
         ActivateTopology(
-            parent=0, routes=there, back=None, settings=release.proxy, cause="the proxy's volume was lost"
+            parent=observed.proxy.routes.generation if observed.proxy.routes else 0,
+            routes=there,
+            back=None,
+            settings=release.proxy,
+            cause="the proxy's volume was lost",
         ),
         Settle(gate=2, seconds=SETTLE_SECONDS, cause="no worker may accept with the old topology"),
         Flip(
@@ -72,7 +65,7 @@ def rebuild(site: Site, session: ProxySession) -> None:
 def rebuild_where_forgotten(site: Site) -> None:
     """Look, and rebuild where that is due."""
     with site.session() as session:
-        if forgotten(site.observe(session, networks=False)):
+        if site.observe(session, networks=False).forgotten:
             rebuild(site, session)
 
 
@@ -81,16 +74,6 @@ def _said(release: Release, live: Slot, why: str, other: Release | None) -> str:
     standby = f", {other.tag} stands by: bg rollback goes there" if other else ""
     lost = "who switched when, the reasons, and which releases were marked bad"
     return f"the proxy's volume was lost. What containers say of themselves: {known}{standby}. Lost are {lost}"
-
-
-def _whole(observed: Observed) -> dict[Slot, Release]:
-    """The release in each slot that runs whole."""
-    found: dict[Slot, Release] = {}
-    for slot in Slot:
-        release = next((m for c in observed.stack(slot) if (m := manifest(c))), None)
-        if release is not None and observed.runs_whole(release, slot):
-            found[slot] = release
-    return found
 
 
 def _most_likely(site: Site, observed: Observed, releases: dict[Slot, Release]) -> tuple[Slot, str]:

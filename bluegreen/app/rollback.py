@@ -124,7 +124,7 @@ def _move(
         release=target.release.number,
         slot=target.slot,
         live=live.number if live else None,
-        standby=standby.number if standby else None,
+        standby=standby.number if standby else _stood_by(observed, live),
         reason=reason,
         cold=target.how == "cold",
         overtook=unfinished.id if unfinished and unfinished.id != name else None,
@@ -143,6 +143,14 @@ def _move(
         raise _failed(site, session, epoch, operation, target, error, executor.moved) from error
     after = site.picture(answer, list(observed.containers))
     return _result(site, session, observed, after, target, kind)
+
+
+def _stood_by(observed: Observed, live: Release | None) -> int | None:
+    """The release that stood by before the operation that this takes over from: what an abort of this brings back."""
+    unfinished = observed.history.unfinished
+    if unfinished is None or live is None or unfinished.live != live.number:
+        return None
+    return unfinished.standby
 
 
 def _sweep(executor: Executor, observed: Observed) -> None:
@@ -344,19 +352,17 @@ def _first_picture(site: Site, opening: Opening | None, *, dry_run: bool) -> Ite
             bring_back(site)
         else:
             observed = site.picture(answer, begun.containers)
-            if observed.proxy.routes is None and not dry_run:
-                observed = _remembered(site, session, observed)
+            if observed.live is None and observed.forgotten and not dry_run:
+                observed = _remembered(site, session)
             yield session, observed
             return
     with site.session() as session:
         yield session, site.observe(session, networks=False)
 
 
-def _remembered(site: Site, session: ProxySession, observed: Observed) -> Observed:
+def _remembered(site: Site, session: ProxySession) -> Observed:
     """A proxy that has lost its volume is told again what there is."""
-    from bluegreen.app.rebuild import forgotten, rebuild
+    from bluegreen.app.rebuild import rebuild
 
-    if not forgotten(observed):
-        return observed
     rebuild(site, session)
     return site.observe(session, networks=False)

@@ -250,19 +250,12 @@ def _worker_troubles(observed: Observed, live: Release, slot: Slot) -> list[Trou
 
 def _forgotten(observed: Observed) -> Trouble | None:
     proxy = observed.proxy_container
-    if (
-        observed.proxy.routes is not None
-        or proxy is None
-        or not proxy.running
-        or observed.history.operation is not None
-    ):
+    if proxy is None or not proxy.running or not observed.forgotten:
         return None
-    running = sorted(c.name for c in observed.containers if c.slot is not None and c.running)
-    if not running:
-        return None
+    running = ", ".join(f"{release} in {slot}" for slot, release in observed.whole.items())
     return Trouble(
         "proxy.forgotten",
-        f"the proxy knows of no release, and {', '.join(running)} run: the proxy's volume was lost, and from its next "
+        f"the proxy knows of no release, and there is {running}: the proxy's volume was lost, and from its next "
         f"restart on, if not now, nobody is served",
         ("bg proxy start    tells the proxy again what there is", "bg rollback    does so too, and goes back"),
     )

@@ -106,6 +106,28 @@ class Observed:
             for replica in range(1, service.replicas + 1)
         )
 
+    @property
+    def whole(self) -> dict[Slot, Release]:
+        """The release in each slot that runs whole there, by what containers say of themselves."""
+        found: dict[Slot, Release] = {}
+        for slot in Slot:
+            release = next((m for c in self.stack(slot) if (m := manifest(c))), None)
+            if release is not None and self.runs_whole(release, slot):
+                found[slot] = release
+        return found
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the proxy knows of no live release although one runs whole: its volume has been lost.
+
+        A first deploy that is under way has said so in the journal before it made its first container; a release that
+        is only staged stands in the routes, which a repair that was interrupted wrote itself.
+        """
+        routes, operation = self.proxy.routes, self.history.operation
+        if self.live is not None or not (operation is None or operation.kind == "repair"):
+            return False
+        return (routes is None or routes.operation.startswith("repair")) and bool(self.whole)
+
     def kept_whole(self, release: Release) -> bool:
         """Whether a cold rollback finds every container it needs to recreate."""
         there = {

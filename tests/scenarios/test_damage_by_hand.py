@@ -308,7 +308,8 @@ def test_an_emptied_volume_is_said_and_filled_again_by_a_rollback(shop: Stack, r
         assert shop.get().status_code == 503
     else:
         assert shop.serving == before["live"]["tag"]
-    assert _said(shop, "proxy.forgotten", f"{shop.name}-{before['live']['slot']}-web-1", "volume was lost")
+    live = before["live"]
+    assert _said(shop, "proxy.forgotten", live["tag"], live["slot"], "volume was lost")
     answer = shop.bg("rollback").succeeded()
     assert f"{before['live']['tag']} in {before['live']['slot']} has the traffic" in answer.notices
     assert shop.serving == before["standby"]["tag"]
