@@ -87,7 +87,7 @@ def lost(operation: Operation, release: Release, why: BluegreenError, moved: boo
     """The error where the engine or the proxy was lost on the way, and can't be asked what became of it."""
     if moved:
         return incomplete(operation, release, why)
-    steps = ("bg status    says what serves, as soon as the engine answers", "bg rollback    works all the same")
+    steps = ("bg status    says what serves, as soon as the engine answers", "bg rollback    works in either case")
     if moved is None:
         return BluegreenError(
             f"{operation.kind}.unknown",

@@ -23,7 +23,7 @@ from tests.support import eventually
 pytestmark = pytest.mark.engine
 
 NUMBERS = itertools.count(1)
-PATIENCE = 2.5
+PATIENCE = 4.0
 """Seconds that an engine may be silent here; 60 where nothing else is said."""
 
 ANYTHING = "."
@@ -42,7 +42,7 @@ def front() -> Iterator[FaultProxy]:
 @pytest.fixture(scope="module")
 def deployed(make_stack: MakeStack) -> Stack:
     stack = make_stack()
-    stack.env |= {"BG_ENGINE_TIMEOUT": str(PATIENCE), "TIMEOUT": "1s"}
+    stack.env["TIMEOUT"] = "1s"
     stack.deploy(_next()).succeeded()
     return stack
 
@@ -64,10 +64,10 @@ def shop(deployed: Stack) -> Iterator[Stack]:
 def test_with_an_engine_that_is_slow_everything_works_slowly(shop: Stack, front: FaultProxy) -> None:
     tag = _next()
     with front.having("^(GET|POST|PUT|DELETE) ", "slow", seconds=0.1) as fault:
-        _through(front, shop, "deploy", tag).succeeded()
+        _through(front, shop, "deploy", tag, patience=60).succeeded()
         assert shop.serving == tag
-        _through(front, shop, "rollback").succeeded()
-        assert _through(front, shop, "status").succeeded().data["standby"]["tag"] == tag
+        _through(front, shop, "rollback", patience=60).succeeded()
+        assert _through(front, shop, "status", patience=60).succeeded().data["standby"]["tag"] == tag
     assert fault.struck > 20
 
 
@@ -79,7 +79,8 @@ def test_an_engine_that_never_answers_is_said_by_every_command_in_time(
     code = {"hang": "engine.timeout", "drop": "engine.unreachable"}[manner]
     with shop.unchanged(), front.having(ANYTHING, manner, for_good=True):
         begun = time.monotonic()
-        running = [shop.begin("--json", "--engine", front.address, *words) for words in commands]
+        env = {"BG_ENGINE_TIMEOUT": str(PATIENCE)}
+        running = [shop.begin("--json", "--engine", front.address, *words, env=env) for words in commands]
         for command in running:
             command.end().failed(Exit.UNREACHABLE, code, front.address, "doctor")
         assert time.monotonic() - begun < PATIENCE + 20
@@ -174,9 +175,9 @@ def _next() -> str:
     return f"v{next(NUMBERS)}"
 
 
-def _through(front: FaultProxy, shop: Stack, *words: str) -> Answer:
+def _through(front: FaultProxy, shop: Stack, *words: str, patience: float = PATIENCE) -> Answer:
     """A command that reaches the engine through the proxy with the faults."""
-    return shop.bg("--engine", front.address, *words)
+    return shop.bg("--engine", front.address, *words, env={"BG_ENGINE_TIMEOUT": str(patience)})
 
 
 def _unheld(shop: Stack) -> None:
