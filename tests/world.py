@@ -251,7 +251,7 @@ class World:
             return None
         slot, status, _ = self.nginx.serve("/api/health")
         stack = [c for c in self.engine.containers(self.name) if c.slot is slot]
-        if slot is None or (status != 200 and not all(c.running for c in stack)):
+        if slot is None or (status != 200 and not (stack and all(c.running for c in stack))):
             return None
         assert status == 200, f"the public listener answers {status}"
         return next((m.tag for c in stack if (m := manifest(c))), None)

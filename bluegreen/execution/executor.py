@@ -111,21 +111,25 @@ class Executor:
         if isinstance(steps[0], ENDS_AT_ONCE):
             return [self._effect(step) for step in steps]
         answers: dict[int, tuple[float, BluegreenError | None] | BaseException] = {}
+        # Not `Thread.join`: before Python 3.13 a thread is said to be over once the wait for it was interrupted.
         threads: list[threading.Thread] = []
+        over: list[threading.Event] = []
         try:
             for start in range(0, len(steps), PARALLEL):
                 for number in range(start, min(start + PARALLEL, len(steps))):
+                    over.append(threading.Event())
                     # Daemons: an effect that hangs must not keep an interrupted process from ending.
-                    arguments = (answers, number, steps[number])
+                    arguments = (answers, number, steps[number], over[-1])
                     threads.append(threading.Thread(target=self._answer, args=arguments, daemon=True))
                     threads[-1].start()
-                for thread in threads[start:]:
-                    thread.join()
+                for effect in over[start:]:
+                    effect.wait()
         except BaseException:
             self._interrupted.set()
-            for thread in threads:
-                if thread.is_alive():
-                    thread.join(LAST_EFFECTS_SECONDS)
+            end = time.monotonic() + LAST_EFFECTS_SECONDS
+            for thread, effect in zip(threads, over, strict=False):
+                if thread.ident is not None:  # it has begun
+                    effect.wait(max(0.0, end - time.monotonic()))
             raise
         out = []
         for number in range(len(steps)):
@@ -136,12 +140,18 @@ class Executor:
         return out
 
     def _answer(
-        self, answers: dict[int, tuple[float, BluegreenError | None] | BaseException], number: int, step: Step
+        self,
+        answers: dict[int, tuple[float, BluegreenError | None] | BaseException],
+        number: int,
+        step: Step,
+        over: threading.Event,
     ) -> None:
         try:
             answers[number] = self._effect(step)
         except BaseException as error:
             answers[number] = error
+        finally:
+            over.set()
 
     def _pause(self, seconds: float) -> None:
         """What waits for readiness stops waiting when the operation is interrupted."""
