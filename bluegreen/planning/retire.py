@@ -143,8 +143,8 @@ def prune(
     """
     numbers = sorted({c.release for c in observed.kept()} - protect | retiring, reverse=True)
     useless = [n for n in numbers if broken and (r := observed.release(n)) and not observed.kept_whole(r)]
-    old = [n for n in numbers if n not in useless][keep:]
-    leaving = dict.fromkeys([n for n in old if n not in retiring], f"older than the {keep} releases kept")
+    others = [n for n in numbers if n not in useless and n not in retiring]
+    leaving = dict.fromkeys(others[max(0, keep - len(retiring)) :], f"older than the {keep} releases kept")
     leaving |= dict.fromkeys(useless, "no longer whole, so nobody can go back to it")
     containers: list[Step] = []
     images = left_over_images(observed, protect | retiring)
