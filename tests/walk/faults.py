@@ -8,7 +8,7 @@ from dataclasses import replace
 from bluegreen.agent.jsonl import dumps
 from bluegreen.engine.behaviour import Answer, Behaviour
 from bluegreen.model.containers import Container
-from bluegreen.model.names import log_volume, proxy_container, state_volume
+from bluegreen.model.names import log_volume, proxy_container, slot_network, state_volume
 from bluegreen.proxy.memory import agent_stream
 from bluegreen.proxy.session import ProxySession
 from tests.walk.ground import WalkWorld
@@ -194,7 +194,8 @@ class Faults:
 
     def _connections(self, which: int) -> None:
         """Long-lived ones to a slot's containers."""
-        addresses = sorted(ip for c in self._some() if c.slot and c.running for ip in c.addresses.values() if ip)
+        mine = [(c, slot_network("shop", c.slot)) for c in self._some() if c.slot and c.running]
+        addresses = sorted(ip for c, network in mine if (ip := c.addresses.get(network)))
         chosen = _one(addresses, which)
         if chosen is not None and self.world.nginx.running:
             self.world.nginx.held[chosen] = 1 + which % 3

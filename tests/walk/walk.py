@@ -83,6 +83,7 @@ class Walk:
         ended = self._act(word, lambda site: deploy(site, request), fate)
         if isinstance(ended.result, DeployResult):
             checks.deployed(self.world, ended.before, ended.result, tag, stage=stage)
+            self.faults.volume_lost = False
             assert self.conducts[tag] == "good" or ended.result.outcome != "switched" or ended.struck, (
                 f"{word}: a release that is {self.conducts[tag]} was switched to"
             )
@@ -249,7 +250,9 @@ class Walk:
         targets.add(watch.lives[0])
         if ended.before is not None and ended.before.history.unfinished is not None:
             targets.add(ended.before.history.unfinished.release)
-        if self.faults.volume_lost or "down" in watch.name:
+        if self.faults.volume_lost and ended.before is not None:  # then containers say what serves
+            targets |= {None, *checks.in_slots(ended.before)}
+        if "down" in watch.name:
             targets.add(None)
         lives = [*watch.lives, self.world.live()] if self.world.nginx.running else watch.lives
         strange = set(lives) - targets
