@@ -131,8 +131,6 @@ def test_what_could_be_read_in_two_ways_or_is_too_large_is_refused(proxy: RealPr
         (get(b"Upgrade: h2c", b"Connection: Upgrade, HTTP2-Settings"), {}),
         (get(b"Upgrade: websocket, h2c", b"Connection: Upgrade"), {}),
         (get(b"X-Bluegreen-Slot: green", b"X-Bluegreen-Address: 127.0.0.1:8081", b"X-Bluegreen-Token: x"), {}),
-        (get(b"Cookie: bluegreen_preview=x"), {}),
-        (get(b"Cookie: a=b; bluegreen_preview=x; c=d"), {"cookie": "a=b; c=d"}),
     ],
 )
 def test_what_is_meant_for_a_proxy_ends_at_the_proxy(proxy: RealProxy, request_: bytes, passed: dict[str, str]) -> None:
