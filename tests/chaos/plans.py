@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.scenarios.stack import Answer, Stack, shared, web, worker
+from tests.scenarios.stack import Stack, shared, web, worker
 
 Serves = frozenset[str | None]
 _numbers = itertools.count(1)
@@ -221,11 +221,3 @@ PLANS: dict[str, Plan] = {
     "down": Plan(_down(), 36, gap=True, gone=True),
     "down with volumes and images": Plan(_down("--volumes", "--images"), 38, gap=True, gone=True),
 }
-
-
-def refused_or_done(answer: Answer) -> bool:
-    """Whether a way on was gone; where it was refused it has said what else to do."""
-    if answer.code == 0:
-        return True
-    assert answer.errors[0]["next"], answer
-    return False
