@@ -54,12 +54,17 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
 
 
 def reload_where_due(agent: Agent) -> bool:
-    """Have the compiled configuration say what is live, unless workers of an earlier reload still drain."""
+    """Have the compiled configuration say what is live, unless workers of an earlier reload still drain.
+
+    That can wait. Another topology can't, such as that of a newer version's templates: what waits for it to be served
+    would wait for the last WebSocket of those workers.
+    """
     served = agent.nginx.served()
-    if served is None or served["compiled"] == agent.store.digest("current"):
+    rendered = agent.store.digest("current")
+    if served is None or served["compiled"] == rendered:
         return False
     workers = agent.nginx.workers()
-    if workers.draining or workers.old:
+    if (workers.draining or workers.old) and topology_of(served["compiled"]) == topology_of(rendered):
         return False
     agent.nginx.reload()
     return True
