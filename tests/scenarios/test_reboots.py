@@ -110,9 +110,9 @@ def test_an_engine_that_ends_in_the_middle_of_a_deploy_is_said_and_every_way_on_
 
 
 def test_a_proxy_that_is_deleted_with_its_image_is_built_again_by_a_rollback(shop: Stack) -> None:
-    former = shop.status()["standby"]["tag"]
+    former, image = shop.status()["standby"]["tag"], shop.container("proxy")["Image"]
     shop.engine.api.remove_container(f"{shop.name}-proxy", force=True)
-    shop.engine.api.remove_image(image_tag(), force=True)
+    shop.engine.api.remove_image(image, force=True)
     shop.bg("rollback").succeeded()
     assert shop.serving == former
 
