@@ -47,8 +47,8 @@ def accounted_for(world: WalkWorld, observed: Observed) -> None:
     """Everything that bears the project's name has its place."""
     for container in observed.containers:
         known = container.slot or container.kept or container.shared or container.name == proxy_container("shop")
-        # With the journal an upgrade's being unfinished is lost, too.
-        unfinished = observed.history.unfinished is not None or observed.proxy.journal != "ok"
+        # With its journal an upgrade that was cut off is forgotten; the next one removes what it left.
+        unfinished = observed.history.unfinished is not None or world.forgot
         upgrading = container.role == "proxy" and unfinished
         assert known or upgrading, f"{container.name} is unaccounted for"
     names = {n.name for n in observed.networks}

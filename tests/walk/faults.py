@@ -87,6 +87,7 @@ class Faults:
             "heal": lambda _: self.heal(),
         }
         self.world.journal.read()  # before it can be damaged
+        self.world.forgot = self.world.forgot or name.startswith(("journal", "volume"))
         acts[name](which)
 
     def heal(self) -> None:

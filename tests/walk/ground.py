@@ -100,6 +100,7 @@ class WalkWorld(World):
         self.drain = 0.0
         self.flipped_at = 0.0
         self.by_hand = False
+        self.forgot = False  # whether a journal was damaged since the last upgrade: nobody knows of one cut off then
         self.jobs: dict[str, int] = {}  # times that a release's job ran to its end
         self.journal = JournalWatch(self.volume / "journal.jsonl")
         self.engine.before_call = self._before

@@ -146,6 +146,7 @@ class Walk:
     def proxy_upgrade(self, fate: Fate = UNHARMED) -> Ended:
         ended = self._act("proxy upgrade", upgrade_proxy, fate)
         if ended.error is None:
+            self.world.forgot = False
             names = {c.name for c in self.world.engine.containers("shop") if c.role == "proxy"}
             assert names == {proxy_container("shop")}, names
         return ended
