@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -115,7 +116,7 @@ def test_what_is_said_after_a_break_is_true_and_every_way_on_ends_clean(name: st
         for at, message in enumerate(messages):
             # All ways where traffic moves, and everywhere else one after the other: it makes no difference there.
             for how, gone in WAYS if message == "activate" else (WAYS[at % len(WAYS)],):
-                said.add(forked(lambda at=at, how=how, gone=gone: played(world, name, Break(at, how, gone))))
+                said.add(forked(partial(played, world, name, Break(at, how, gone))))
         assert {"INCOMPLETE", "UNKNOWN"} <= said
     finally:
         world.close()

@@ -9,8 +9,9 @@ import pytest
 
 from bluegreen.engine.behaviour import Answer as Reply
 from bluegreen.engine.behaviour import Behaviour
+from tests.strikes import Killed
 from tests.unit.cli.conftest import Program
-from tests.world import Kill, Killed, World
+from tests.world import Kill, World
 
 ENVELOPE = {"schema", "command", "outcome", "data", "errors"}
 ERROR = {"code", "message", "where", "next"}
