@@ -51,6 +51,8 @@ class Terminal:
             "SHELL": path,
             "DOCKER_HOST": "unix:///nonexistent/docker.sock",
         }
+        # Else fish reads all manual pages of the machine, in a process of its own that outlives the shell.
+        (home / ".local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
         self.shell = shell
         self.child = pexpect.spawn(
             path,
