@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers' own, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` runs with two workers. Those that need the engine share one, in their order: one engine, and times
-    that are measured on it."""
+    """`make test` runs with two workers. What needs the engine stays together by file, in the file's order: there
+    stacks are shared, and one test goes on where another has ended."""
     for item in items:
         if item.get_closest_marker("engine") is not None:
-            item.add_marker(pytest.mark.xdist_group("engine"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

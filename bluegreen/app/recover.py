@@ -8,7 +8,7 @@ from typing import Any
 
 from bluegreen.app.asking import account
 from bluegreen.app.ground import session_of_any_proxy
-from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id
+from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id, still
 from bluegreen.app.tools import rendering, run_planned, tidy
 from bluegreen.app.upkeep import finish_upkeep
 from bluegreen.model.errors import BluegreenError, Overtaken, Refused, Unhealthy
@@ -45,6 +45,7 @@ def resume(site: Site) -> Recovered:
         if unfinished is None:
             raise Refused("resume.nothing", "no operation is unfinished", next=("bg status",))
         with lease(site, session, unfinished.id) as epoch:
+            observed = still(site, session, observed)
             if unfinished.kind == "deploy":
                 continue_without_file(site, session, epoch, observed, unfinished)
             elif unfinished.kind in ("rollback", "switch"):
@@ -71,6 +72,7 @@ def abort(site: Site) -> Recovered:
             )
         name = unfinished.id if unfinished else operation_id("abort")
         with lease(site, session, name) as epoch:
+            observed = still(site, session, observed)
             if unfinished is not None:
                 _abort_operation(site, session, epoch, observed, unfinished)
             elif candidate is not None:
@@ -102,6 +104,8 @@ def put_back(
         leaving = operation.release if operation.release != operation.standby else None
 
         def plan(observed: Observed) -> Plan:
+            if slot is observed.live:  # whoever moved traffic there has the lease, and the next step is refused
+                return Plan()
             made = plan_restore(observed, slot, leaving, operation.standby, operation.id)
             for line in made.notices:
                 site.notice(line)

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from typing import Any
 
 from bluegreen.app.opening import Opening
-from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id, still
 from bluegreen.app.tools import ATTEMPTS, look_in_public, public_url, rendering, run_planned, tidy
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
@@ -79,6 +79,7 @@ def switch(site: Site, to: str, *, reason: str | None = None, dry_run: bool = Fa
         if dry_run:
             return _planned(observed, target, _plan(observed, target, "switch", name, reason), "switch")
         with lease(site, session, name) as epoch:
+            observed = still(site, session, observed)
             return _move(site, session, epoch, observed, target, "switch", name, reason)
 
 
@@ -101,6 +102,8 @@ def _rollback(
         return _planned(observed, target, _plan(observed, target, "rollback", name, reason), "rollback")
     _announce(site, observed, target)
     with lease(site, session, name, seize=True) as epoch:
+        if target.how in ("cold", "staged"):  # a flip checks for itself what it was planned on
+            observed = still(site, session, observed)
         return _move(site, session, epoch, observed, target, "rollback", name, reason)
 
 

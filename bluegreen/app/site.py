@@ -15,7 +15,7 @@ from bluegreen.engine.api import patience
 from bluegreen.engine.protocol import Engine
 from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused
+from bluegreen.model.errors import EngineConflict, Held, JournalLost, ProxyFailed, Refused, Stale
 from bluegreen.model.events import Event, Sink, nowhere
 from bluegreen.model.history import History, Operation, fold
 from bluegreen.model.names import kept_image, kept_images, proxy_container
@@ -219,6 +219,27 @@ def need_ended(observed: Observed, *, but: Callable[[Operation], bool] | None = 
         f"last step: {unfinished.last_step or 'none'})",
         next=("bg resume    goes on with it", "bg abort    puts things back", "bg rollback    works all the same"),
     )
+
+
+def still(site: Site, session: ProxySession, before: Observed) -> Observed:
+    """The picture again, once the lease is held: what there is changes while one waits for it.
+
+    Raises `Stale` where traffic was moved, or an operation begun or ended, since ``before`` was seen: what was
+    decided on it may now be about the slot that is live.
+    """
+    now = site.observe(session)
+    if _moment(now) != _moment(before):
+        raise Stale(
+            "operation.overtaken",
+            "another operation has changed things since this one looked; nothing was changed by this one",
+            next=("bg status", "then the same command again, if it still makes sense"),
+        )
+    return now
+
+
+def _moment(observed: Observed) -> tuple[int | None, str | None]:
+    routes, unfinished = observed.proxy.routes, observed.history.unfinished
+    return routes.generation if routes else None, unfinished.id if unfinished else None
 
 
 def describe(plan: Plan) -> list[dict[str, str]]:

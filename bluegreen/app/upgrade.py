@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bluegreen.app.ground import await_proxy, new_proxy, proxy_image, session_of_any_proxy
-from bluegreen.app.site import Site, begin, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.site import Site, begin, end, lease, need_ended, need_journal, operation_id, still
 from bluegreen.model.errors import BluegreenError
 from bluegreen.model.history import Operation
 from bluegreen.model.names import proxy_container
@@ -42,6 +42,7 @@ def upgrade_proxy(site: Site, project: Project | None = None) -> Upgraded:
         name = unfinished.id if unfinished else operation_id("upgrade")
         image = proxy_image(site)
         with lease(site, session, name) as epoch:
+            observed = still(site, session, observed)
             if unfinished is None:
                 begin(session, epoch, Operation(id=name, kind=KIND, by=site.by))
             spec = new_proxy(site, observed, project, image)

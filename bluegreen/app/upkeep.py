@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id
+from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id, still
 from bluegreen.app.tools import preview_url
 from bluegreen.model import labels
 from bluegreen.model.errors import BluegreenError, Exit, ProxyFailed, Refused
@@ -48,6 +48,7 @@ def prune(site: Site, keep: int | None, *, dry_run: bool = False) -> Upkeep:
             return Upkeep("planned", tuple(describe(plan)))
         name = operation_id("prune")
         with lease(site, session, name) as epoch:
+            plan = _plan_prune(still(site, session, observed), count)
             begin(session, epoch, Operation(id=name, kind="prune", by=site.by, keep=count))
             site.executor(session, epoch).run(plan)
             end(session, epoch, name, "done")
@@ -94,6 +95,7 @@ def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
         need_ended(observed, but=lambda o: o.kind == "drain")
         operation = interrupted or Operation(id=operation_id("drain"), kind="drain", by=site.by)
         with lease(site, session, operation.id) as epoch:
+            observed = still(site, session, observed)
             if interrupted is None:
                 begin(session, epoch, operation)
             finish_upkeep(site, session, epoch, observed, operation)

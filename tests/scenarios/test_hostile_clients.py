@@ -258,7 +258,7 @@ RESIDENT = "grep -l nginx /proc/[0-9]*/comm | while read f; do grep VmRSS: ${f%c
 
 
 def resident(text: str) -> int:
-    return sum(int(line.split()[1]) << 10 for line in text.splitlines() if line)
+    return sum(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmRSS:"))
 
 
 # -- thousands that do nothing -------------------------------------------------------------------------------------
