@@ -48,7 +48,7 @@ shells:
 	@scripts/shells
 
 test: engine images shells $(installed) ## every test, real containers included (ARGS="-k name")
-	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(with_bases) TESTCONTAINERS_RYUK_DISABLED=true $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: engine images $(installed) ## every command killed at every step, under traffic; goes on where it stopped
 	@$(with_bases) $(VENV)/bin/python -m tests.chaos $(ARGS)
