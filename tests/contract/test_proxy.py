@@ -287,7 +287,8 @@ def test_why_a_container_is_not_healthy(ground: Ground) -> None:
 def test_a_slot_without_a_route_for_it_is_not_healthy(ground: Ground) -> None:
     blue, green = ground.addresses()
     session = ground.holding()
-    session.run([topology(both(None, 0, stack(1, blue, web=("/shop/",)), stack(2, green)), 0)])
+    change = topology(both(None, 0, stack(1, blue, web=("/shop/",)), stack(2, green)), 0)
+    session.run([change, {"op": "settle", "gate": 2, "seconds": 10}])  # before that an old worker may answer
     requests = [{"name": slot, "target": f"slot:{slot}", "path": "/"} for slot in Slot]
     answers = session.send([{"op": "probe", "requests": requests}])[0]["answers"]
     assert [(a["ok"], a["status"]) for a in answers] == [(False, 404), (True, 200)]
