@@ -56,6 +56,7 @@ def test_an_abort_that_waited_for_a_deploy_to_end_does_not_take_its_release_away
     observed = world.observed()
     assert observed.live_release is not None
     assert observed.live_release.tag == "v3"
+    assert observed.live is not None
     assert observed.runs_whole(observed.live_release, observed.live)
 
 
@@ -70,6 +71,7 @@ def test_a_cold_rollback_looks_again_when_a_deploy_has_switched_since(
     observed = world.observed()
     assert observed.live_release is not None
     assert observed.live_release.tag == "v2"
+    assert observed.live is not None
     assert observed.runs_whole(observed.live_release, observed.live)
 
 
