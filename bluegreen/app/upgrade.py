@@ -48,8 +48,8 @@ def upgrade_proxy(site: Site, project: Project | None = None) -> Upgraded:
             spec = new_proxy(site, observed, project, image)
             site.executor(session, epoch).run(plan_prepare(observed, spec))
             cut = sum(observed.proxy.connections.values())
-            open_now = f", and what goes on for longer than {FINISH_SECONDS} s is cut ({cut} connections are open)"
-            site.notice(f"replacing the proxy: requests are refused for up to a second{open_now if cut else ''}")
+            cutting = f", and what goes on for longer than {FINISH_SECONDS} s is cut (connections open now: {cut})"
+            site.notice(f"replacing the proxy: requests are refused for about a second{cutting if cut else ''}")
             gap, failed = 0.0, None
             try:
                 gap = _swap(site)

@@ -23,7 +23,7 @@ from bluegreen.planning.steps import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FINISH_SECONDS = 0.2
+FINISH_SECONDS = 0.1
 """How long requests under way may go on once nobody new is let in. It is part of the gap."""
 
 

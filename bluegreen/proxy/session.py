@@ -169,7 +169,7 @@ def _other_protocol(found: object) -> ProxyFailed:
     return ProxyFailed(
         "proxy.version",
         f"the proxy's agent is {'older' if older else 'newer'} than this tool (protocol {found}, here {PROTOCOL})",
-        next=("bg proxy upgrade    replaces the proxy, which takes less than a second",)
+        next=("bg proxy upgrade    replaces the proxy, which takes about a second",)
         if older
         else ("upgrade bluegreen on this machine",),
     )

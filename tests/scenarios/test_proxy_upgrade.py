@@ -103,7 +103,7 @@ def test_replacing_the_proxy_keeps_visitors_out_for_a_moment_and_says_for_how_lo
     assert shop.serving == serving
     assert visits.failures, "nobody was refused: has it been replaced?"
     assert visits.gap <= answer.data["gap_ms"] / 1000 + SLACK, "it was longer than was said"
-    assert "refused for up to a second" in answer.notices
+    assert "refused for about a second" in answer.notices
 
 
 @pytest.mark.parametrize("way", ["resume", "abort", "again", "rollback"])

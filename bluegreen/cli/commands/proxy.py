@@ -56,7 +56,7 @@ def start(run: Run) -> int:
 def upgrade(run: Run) -> int:
     """Replace its container by one of this version of bluegreen.
 
-    The new one is made beside the old one first. Then requests are refused for up to a second, while one stops and the
+    The new one is made beside the old one first. Then requests are refused for about a second, while one stops and the
     other starts, and requests that go on for longer are cut. How long it took is measured and said. Where the new one
     does not start, the old one serves again.
     """
