@@ -103,7 +103,9 @@ def _rollback(
     _announce(site, observed, target)
     with lease(site, session, name, seize=True) as epoch:
         if target.how in ("cold", "staged"):  # a flip checks for itself what it was planned on
+            taken_from = observed.proxy.lease  # the one that holds it now is this very operation
             observed = still(site, session, observed)
+            observed = replace(observed, proxy=replace(observed.proxy, lease=taken_from))
         return _move(site, session, epoch, observed, target, "rollback", name, reason)
 
 

@@ -12,6 +12,7 @@ from bluegreen.app import recover, upkeep
 from bluegreen.app import rollback as moving
 from bluegreen.app.site import lease
 from bluegreen.model.errors import Overtaken
+from bluegreen.planning.steps import AwaitOvertaken
 from tests.strikes import Killed, Strike
 from tests.world import World
 
@@ -82,3 +83,15 @@ def test_a_prune_does_not_remove_what_was_decided_before_its_turn(
     distracted(monkeypatch, upkeep, lambda: world.deploy("v4"))
     with pytest.raises(Overtaken):
         upkeep.prune(world.site(), 1)
+
+
+def test_a_cold_rollback_still_waits_for_the_last_effect_of_the_deploy_that_it_takes_over(world: World) -> None:
+    dead_deploy(world)
+    unfinished = world.observed().history.unfinished
+    assert unfinished is not None
+    holder = world.site()
+    with holder.session() as session, lease(holder, session, unfinished.id):
+        found = moving.rollback(world.site())
+    assert found.how == "cold"
+    waited = [e for e in world.events if (e.kind, e.name, e.subject) == ("step", AwaitOvertaken.verb, unfinished.id)]
+    assert len(waited) == 1
