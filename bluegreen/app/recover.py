@@ -18,9 +18,9 @@ from bluegreen.model.release import Release
 from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import only_existing
 from bluegreen.planning.restore import plan_restore
+from bluegreen.planning.retire import spare_proxies
 from bluegreen.planning.rollback import Target, plan_rollback
 from bluegreen.planning.steps import Plan
-from bluegreen.planning.upgrade import left_over, plan_sweep
 from bluegreen.proxy.session import ProxySession
 
 
@@ -112,8 +112,7 @@ def put_back(
             return made
 
         run_planned(site, session, site.executor(session, epoch, render=rendering(site)), observed, plan)
-    if left_over(observed):
-        site.executor(session, epoch).run(plan_sweep(observed))
+    site.executor(session, epoch).run(Plan(tuple(spare_proxies(observed))))
     end(session, epoch, operation.id, outcome)
 
 

@@ -12,7 +12,6 @@ from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, ne
 from bluegreen.app.tools import ATTEMPTS, look_in_public, public_url, rendering, run_planned, tidy
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
-from bluegreen.model import labels
 from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
@@ -138,8 +137,7 @@ def _move(
     executor = site.executor(session, epoch, render=rendering(site))
     try:
         _run(site, session, executor, observed, target, kind, name, reason)
-        _sweep(executor, observed)
-        if unfinished is not None:
+        if unfinished is not None or observed.spare_proxies:
             tidy(site, session, executor)
         answer = end(session, epoch, name, "done")
     except (Overtaken, KeyboardInterrupt):
@@ -156,14 +154,6 @@ def _stood_by(observed: Observed, live: Release | None) -> int | None:
     if unfinished is None or live is None or unfinished.live != live.number:
         return None
     return unfinished.standby
-
-
-def _sweep(executor: Executor, observed: Observed) -> None:
-    """Remove what a replacement of the proxy has left, if it was that which this took over from."""
-    if sum(c.labels.get(labels.ROLE) == "proxy" for c in observed.containers) > 1:
-        from bluegreen.planning.upgrade import plan_sweep
-
-        executor.run(plan_sweep(observed))
 
 
 def _run(

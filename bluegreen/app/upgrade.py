@@ -11,7 +11,9 @@ from bluegreen.model.history import Operation
 from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import Project
-from bluegreen.planning.upgrade import FINISH_SECONDS, plan_prepare, plan_swap, plan_sweep, plan_undo
+from bluegreen.planning.retire import spare_proxies
+from bluegreen.planning.steps import Plan
+from bluegreen.planning.upgrade import FINISH_SECONDS, plan_prepare, plan_swap, plan_undo
 from bluegreen.proxy.session import ProxySession
 
 KIND = "proxy upgrade"
@@ -95,7 +97,7 @@ def _serve(site: Site) -> None:
 
 
 def _sweep(site: Site, session: ProxySession, epoch: int, operation: str, outcome: str) -> None:
-    site.executor(session, epoch).run(plan_sweep(_containers(site)))
+    site.executor(session, epoch).run(Plan(tuple(spare_proxies(_containers(site)))))
     end(session, epoch, operation, outcome)
 
 

@@ -48,6 +48,12 @@ class Observed:
     def proxy_container(self) -> Container | None:
         return self.named(proxy_container(self.project))
 
+    @property
+    def spare_proxies(self) -> tuple[Container, ...]:
+        """What an interrupted replacement of the proxy has left beside the one that counts."""
+        name = proxy_container(self.project)
+        return tuple(c for c in self.containers if c.role == "proxy" and c.name != name)
+
     def named(self, name: str) -> Container | None:
         return next((c for c in self.containers if c.name == name), None)
 

@@ -177,7 +177,13 @@ def plan_tidy(observed: Observed) -> Plan:
     ]
     images = [step for n in broken for step in let_go_of_images(observed, n, cause)]
     images += left_over_images(observed, frozenset())
-    return Plan((*together([*containers, *never_started(observed)]), *together(images)))
+    return Plan((*together([*containers, *never_started(observed), *spare_proxies(observed)]), *together(images)))
+
+
+def spare_proxies(observed: Observed) -> list[Step]:
+    """Remove what an interrupted replacement of the proxy has left."""
+    cause = "left of a replacement of the proxy"
+    return [RemoveContainer(name=c.name, id=c.id, cause=cause) for c in observed.spare_proxies]
 
 
 def never_started(observed: Observed) -> list[Step]:

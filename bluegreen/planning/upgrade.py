@@ -4,12 +4,11 @@ to stop one container and start another."""
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
-from bluegreen.model import labels
-from bluegreen.model.containers import Container, ContainerSpec
+from bluegreen.model.containers import ContainerSpec
 from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed
+from bluegreen.planning.retire import spare_proxies
 from bluegreen.planning.steps import (
     CreateContainer,
     Plan,
@@ -20,31 +19,14 @@ from bluegreen.planning.steps import (
     StopContainer,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 FINISH_SECONDS = 0.1
 """How long requests under way may go on once nobody new is let in. It is part of the gap."""
-
-
-def left_over(observed: Observed) -> list[Container]:
-    """Proxies that an interrupted replacement has left beside the one that counts."""
-    name = proxy_container(observed.project)
-    return [c for c in observed.containers if c.labels.get(labels.ROLE) == "proxy" and c.name != name]
-
-
-def plan_sweep(observed: Observed) -> Plan:
-    """Remove what an interrupted replacement has left."""
-    gone: Sequence[Step] = [
-        RemoveContainer(name=c.name, id=c.id, cause="left of a replacement of the proxy") for c in left_over(observed)
-    ]
-    return Plan(tuple(gone))
 
 
 def plan_prepare(observed: Observed, spec: ContainerSpec) -> Plan:
     """Make the new container beside the one that serves."""
     successor = dataclasses.replace(spec, name=_successor(observed))
-    return Plan((*plan_sweep(observed).steps, CreateContainer(spec=successor, cause="takes the proxy's place")))
+    return Plan((*spare_proxies(observed), CreateContainer(spec=successor, cause="takes the proxy's place")))
 
 
 def plan_swap(observed: Observed) -> Plan:
