@@ -13,7 +13,8 @@ from bluegreen.model.names import Kind, Slot, proxy_container
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release, Routes
 from bluegreen.planning.place import stack_of
-from bluegreen.planning.steps import ActivateTopology, Flip, Plan, Settle, Step
+from bluegreen.planning.proxysteps import ActivateTopology, Flip, Settle
+from bluegreen.planning.steps import Plan, Step
 from bluegreen.planning.traffic import SETTLE_SECONDS
 from bluegreen.proxy.session import ProxySession
 

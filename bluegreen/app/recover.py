@@ -1,4 +1,4 @@
-"""`resume` and `abort`, and what a failed deploy does: ordinary planning over an unfinished journal."""
+"""`resume` and `abort`: ordinary planning over an unfinished journal."""
 
 from __future__ import annotations
 

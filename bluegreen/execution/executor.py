@@ -17,7 +17,8 @@ from bluegreen.execution import proxyside
 from bluegreen.execution.effects import EFFECTS, Workplace
 from bluegreen.model.errors import BluegreenError, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink, nowhere
-from bluegreen.planning.steps import Activate, Flip, Plan, ProxyStep, RunJob, Smoke, SmokeCommand, Step, Together
+from bluegreen.planning.proxysteps import Activate, Flip, ProxyStep, Smoke
+from bluegreen.planning.steps import Plan, RunJob, SmokeCommand, Step, Together
 
 Checkpoint = Callable[[Literal["before", "after"], Step], None]
 """Called around every effect; tests kill the process there."""

@@ -10,7 +10,7 @@ from bluegreen.model.codec import encode
 from bluegreen.model.errors import BluegreenError, Unhealthy
 from bluegreen.model.project import ProxySettings, SmokeCheck
 from bluegreen.model.release import Routes
-from bluegreen.planning.steps import (
+from bluegreen.planning.proxysteps import (
     Activate,
     ActivateTopology,
     Drain,
@@ -21,8 +21,8 @@ from bluegreen.planning.steps import (
     Record,
     Settle,
     Smoke,
-    Step,
 )
+from bluegreen.planning.steps import Step
 from bluegreen.proxy.session import refusal
 
 Render = Callable[[Routes, ProxySettings], Mapping[str, str]]

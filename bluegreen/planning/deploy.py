@@ -15,15 +15,14 @@ from bluegreen.model.release import Release, ServiceRelease
 from bluegreen.model.value import dataclass
 from bluegreen.planning import place as placing
 from bluegreen.planning import traffic
+from bluegreen.planning.proxysteps import ProbeSlot, Smoke
 from bluegreen.planning.retire import prune, retire, together, workers
 from bluegreen.planning.steps import (
     AwaitReady,
     CreateContainer,
     KeepImage,
     Plan,
-    ProbeSlot,
     RemoveContainer,
-    Smoke,
     SmokeCommand,
     StartContainer,
     Step,

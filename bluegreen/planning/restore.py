@@ -8,8 +8,9 @@ from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release
 from bluegreen.planning import traffic
 from bluegreen.planning.place import as_kept, from_kept, place, stack_of
+from bluegreen.planning.proxysteps import DropBack
 from bluegreen.planning.retire import left_over_images, let_go_of_images, never_started, together, workers
-from bluegreen.planning.steps import DropBack, Plan, RemoveContainer, SaveLogs, Step, Together
+from bluegreen.planning.steps import Plan, RemoveContainer, SaveLogs, Step, Together
 
 
 def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: int | None, folder: str) -> Plan:

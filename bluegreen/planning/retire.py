@@ -6,13 +6,11 @@ from bluegreen.model.containers import Container
 from bluegreen.model.names import Kind, Slot, kept_container, kept_image, release_of_image, slot_container, slot_network
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.release import Release
+from bluegreen.planning.proxysteps import Drain, DropBack, PruneGenerations
 from bluegreen.planning.steps import (
     AwaitOvertaken,
-    Drain,
-    DropBack,
     KeepContainer,
     Plan,
-    PruneGenerations,
     RemoveContainer,
     RemoveImage,
     StartWorker,

@@ -14,7 +14,8 @@ from bluegreen.model.names import Kind, Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import HealthCheck, ProxySettings, Route
 from bluegreen.model.release import Release, Routes, Stack
-from bluegreen.planning.steps import ActivateTopology, Flip, ProbeSlot, Record, Settle, Step
+from bluegreen.planning.proxysteps import ActivateTopology, Flip, ProbeSlot, Record, Settle
+from bluegreen.planning.steps import Step
 
 SETTLE_SECONDS = 10.0
 

@@ -18,7 +18,8 @@ from typing import Literal
 
 from bluegreen.app import site
 from bluegreen.cli.program import run
-from bluegreen.planning.steps import ProxyStep, Step
+from bluegreen.planning.proxysteps import ProxyStep
+from bluegreen.planning.steps import Step
 
 
 class Halt:

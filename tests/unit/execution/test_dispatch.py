@@ -7,12 +7,16 @@ import inspect
 import pytest
 
 from bluegreen.execution.effects import EFFECTS
-from bluegreen.planning import steps
-from bluegreen.planning.steps import Activate, ProxyStep, Step
+from bluegreen.planning import proxysteps, steps
+from bluegreen.planning.proxysteps import Activate, ProxyStep
+from bluegreen.planning.steps import Step
 
 ABSTRACT = {Step, ProxyStep, Activate, steps.Named, steps.OneContainer}
 KINDS = [
-    kind for _, kind in inspect.getmembers(steps, inspect.isclass) if issubclass(kind, Step) and kind not in ABSTRACT
+    kind
+    for module in (steps, proxysteps)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, Step) and kind not in ABSTRACT
 ]
 
 

@@ -18,6 +18,7 @@ from bluegreen.model.names import Kind, Slot, kept_container, slot_container, sl
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.model.project import HealthCheck, Route
 from bluegreen.model.release import Release, Routes, ServiceRelease, Stack
+from bluegreen.planning import proxysteps
 from bluegreen.planning import steps as kinds
 from bluegreen.planning.deploy import Deployment, plan_deploy
 from bluegreen.planning.place import from_kept
@@ -129,7 +130,7 @@ def touched(step: Step) -> str | None:
 
 def check(observed: Observed, plan: Plan) -> None:
     flat = plan.flat()
-    flips = [n for n, s in enumerate(flat) if isinstance(s, kinds.Flip)]
+    flips = [n for n, s in enumerate(flat) if isinstance(s, proxysteps.Flip)]
     live = {c.name for c in observed.stack(observed.live)} if observed.live else set()
     live_number = observed.live_release.number if observed.live_release else None
     serving = {
@@ -144,10 +145,10 @@ def check(observed: Observed, plan: Plan) -> None:
     assert len(flips) <= 1
     if flips:
         before = flat[: flips[0]]
-        assert any(isinstance(s, kinds.ProbeSlot) for s in before), "no flip without a proof"
-        topology = [n for n, s in enumerate(flat) if isinstance(s, kinds.ActivateTopology)]
+        assert any(isinstance(s, proxysteps.ProbeSlot) for s in before), "no flip without a proof"
+        topology = [n for n, s in enumerate(flat) if isinstance(s, proxysteps.ActivateTopology)]
         assert all(n < flips[0] for n in topology), "topology first, then routes"
-    drops = [n for n, s in enumerate(flat) if isinstance(s, kinds.DropBack)]
+    drops = [n for n, s in enumerate(flat) if isinstance(s, proxysteps.DropBack)]
     if observed.proxy.back is not None:
         for n, step in enumerate(flat):
             way_back, there = observed.proxy.back.live, observed.proxy.back.live_release
@@ -168,7 +169,7 @@ def test_a_deploy_never_touches_what_serves(observed: Observed, stage: bool, rep
     new = release(6, replicas)
     plan = plan_deploy(observed, Deployment(new, observed.idle, "op", create, stage=stage))
     check(observed, plan)
-    assert any(isinstance(s, kinds.Flip) for s in plan.flat()) is not stage
+    assert any(isinstance(s, proxysteps.Flip) for s in plan.flat()) is not stage
 
 
 @settings(max_examples=300, deadline=None)
@@ -192,7 +193,7 @@ def test_a_rollback_goes_to_a_good_release_or_says_what_would_work(observed: Obs
     except Refused:
         pytest.fail("a target was chosen that can't be planned")
     check(observed, plan)
-    marks = [s for s in plan.flat() if isinstance(s, kinds.Record) and s.events[0]["event"] == "marked"]
+    marks = [s for s in plan.flat() if isinstance(s, proxysteps.Record) and s.events[0]["event"] == "marked"]
     assert [m.events[0]["release"] for m in marks] == [observed.live_release.number]
 
 
@@ -202,7 +203,7 @@ def test_a_restore_leaves_live_alone_and_the_slot_as_it_was(observed: Observed, 
     slot = observed.idle
     plan = plan_restore(observed, slot, 5, standby, "op")
     check(observed, plan)
-    assert not any(isinstance(s, kinds.Flip) for s in plan.flat())
+    assert not any(isinstance(s, proxysteps.Flip) for s in plan.flat())
     gone = {touched(s) for s in plan.flat()}
     for found in observed.stack(slot):
         assert found.release == standby or found.name in gone
