@@ -74,34 +74,30 @@ def rollback(bench: Bench, runs: int) -> Section:
     flip, whole = _Times("bg rollback, to the verified flip"), _Times("bg rollback, to its exit")
     full_floor = _Times("floor: import click and docker, list, exec")
     with project("full", bench.image) as here:
-        bad = _prepare(here)
-
-        def full() -> None:
-            took = here.bg("rollback", until=FLIPPED)
-            flip.add(took.until)
-            whole.add(took.total)
-            here.bg("switch", bad)
-
-        taking_turns(runs, lambda: full_floor.add(_floor(here, bench).total), full)
+        _roll_back(here, bench, runs, flip, whole, full_floor)
 
     plain_flip = _Times("the same without worker and smoke: to the flip")
     exit_, plain_floor = _Times("... to its exit"), _Times("... floor")
     with project("plain", bench.image) as here:
-        bad = _prepare(here)
-
-        def plain() -> None:
-            took = here.bg("rollback", until=FLIPPED)
-            plain_flip.add(took.until)
-            exit_.add(took.total)
-            here.bg("switch", bad)
-
-        taking_turns(runs, lambda: plain_floor.add(_floor(here, bench).total), plain)
+        _roll_back(here, bench, runs, plain_flip, exit_, plain_floor)
     bars = (
         Bar("to the verified flip, times its floor", flip.figure(), full_floor.figure(), ROLLBACK_BAR),
         Bar("to the exit where nothing follows", exit_.figure(), plain_floor.figure(), ROLLBACK_BAR),
     )
     times = (flip, whole, full_floor, plain_flip, exit_, plain_floor)
     return Section("rollback", "rollback", tuple(t.figure() for t in times), bars)
+
+
+def _roll_back(here: Project, bench: Bench, runs: int, flip: _Times, whole: _Times, floor: _Times) -> None:
+    bad = _prepare(here)
+
+    def once() -> None:
+        took = here.bg("rollback", until=FLIPPED)
+        flip.add(took.until)
+        whole.add(took.total)
+        here.bg("switch", bad)
+
+    taking_turns(runs, lambda: floor.add(_floor(here, bench).total), once)
 
 
 def first_request(bench: Bench, runs: int) -> Section:
