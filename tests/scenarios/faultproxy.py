@@ -12,7 +12,6 @@ import shutil
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -140,7 +139,7 @@ class FaultProxy:
                 # A client of this kind sends a request as a whole, and no other before it is answered.
                 if fault is not None and manner is None and answered and fault.strikes(data):
                     if fault.manner == "slow":
-                        time.sleep(fault.seconds)
+                        self._ended.wait(fault.seconds)
                     else:
                         manner = fault.manner
                 answered = False

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -327,6 +327,20 @@ class Stack:
         assert self.serving_state() == serving
         assert self.everything() == there
         assert self.running() == running
+
+    @contextmanager
+    def lent(self, next_tag: Callable[[], str], *, fresh: bool = False) -> Iterator[Stack]:
+        """To one of several tests: with a release live and a good one standing by, ``fresh`` ones if asked for. It must
+        be left clean."""
+        status = self.status()
+        if status["operation"] is not None:
+            self.bg("abort").succeeded()  # another test's failure is not this one's
+        standby = status["standby"]
+        if fresh or standby is None or standby["mark"] == "bad":
+            self.deploy(next_tag()).succeeded()
+        yield self
+        self.end_commands()
+        self.is_clean()
 
     def is_clean(self) -> dict[str, Any]:
         """Nothing is unfinished, nobody holds the lease, status is true, every container is accounted for."""

@@ -34,11 +34,8 @@ def deployed(make_stack: MakeStack) -> Stack:
 @pytest.fixture
 def shop(deployed: Stack) -> Iterator[Stack]:
     """A project with a live release and a good standby; a test must leave it clean."""
-    standby = deployed.status()["standby"]
-    if standby is None or standby["mark"] == "bad":
-        deployed.deploy(_next()).succeeded()
-    yield deployed
-    deployed.is_clean()
+    with deployed.lent(_next) as stack:
+        yield stack
 
 
 def test_a_stopped_proxy_is_said_and_a_rollback_starts_it_first(shop: Stack) -> None:

@@ -50,14 +50,8 @@ def deployed(make_stack: MakeStack) -> Stack:
 @pytest.fixture
 def shop(deployed: Stack) -> Iterator[Stack]:
     """A project with a live release and a good standby; a test must leave it clean."""
-    if deployed.status()["operation"] is not None:
-        deployed.bg("abort").succeeded()  # another test's failure is not this one's
-    standby = deployed.status()["standby"]
-    if standby is None or standby["mark"] == "bad":
-        deployed.deploy(_next()).succeeded()
-    yield deployed
-    deployed.end_commands()
-    deployed.is_clean()
+    with deployed.lent(_next) as stack:
+        yield stack
 
 
 # -- slow, silent, deaf ------------------------------------------------------------------------------------

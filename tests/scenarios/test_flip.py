@@ -26,6 +26,8 @@ from tests.support import eventually
 
 CLIENT = Path(__file__).with_name("strict_client.py")
 FLIPS = 60
+PACE = 25
+"""Requests between two flips."""
 RELOADS = 3
 SETTINGS = ProxySettings(listen="127.0.0.1:0", workers=2)
 
@@ -99,8 +101,10 @@ def test_sixty_switches_lose_no_request_and_none_that_begins_later_meets_the_old
             assert answer["served"]["generation"] == answer["generation"] == number + 1
             number += 1
             took.append(answer["ms"]["verified"])
-            switches.append((asked, confirmed, "green" if n % 2 == 0 else "blue"))
-            time.sleep(0.1)
+            colour = "green" if n % 2 == 0 else "blue"
+            switches.append((asked, confirmed, colour))
+            for _ in range(PACE):  # the clients meet the new colour meanwhile, and so does this one
+                assert _answers(proxy, colour.encode())
         end = time.monotonic()
     session.close()
 

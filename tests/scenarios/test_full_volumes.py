@@ -32,11 +32,8 @@ def deployed(make_stack: MakeStack) -> Stack:
 
 @pytest.fixture
 def shop(deployed: Stack) -> Iterator[Stack]:
-    standby = deployed.status()["standby"]
-    if standby is None or standby["mark"] == "bad":
-        deployed.deploy(_next()).succeeded()
-    yield deployed
-    deployed.is_clean()
+    with deployed.lent(_next) as stack:
+        yield stack
 
 
 def test_with_the_volume_full_a_rollback_finds_room_all_the_same(shop: Stack) -> None:

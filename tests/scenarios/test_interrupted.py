@@ -41,12 +41,8 @@ def deployed(make_stack: MakeStack) -> Stack:
 @pytest.fixture
 def shop(deployed: Stack) -> Iterator[Stack]:
     """A project with a live release and a good one standing by, each with a worker; a test must leave it clean."""
-    if deployed.status()["operation"] is not None:
-        deployed.bg("abort").succeeded()  # another test's failure is not this one's
-    deployed.deploy(_next()).succeeded()
-    yield deployed
-    deployed.end_commands()
-    deployed.is_clean()
+    with deployed.lent(_next, fresh=True) as stack:
+        yield stack
 
 
 # -- Ctrl-C ------------------------------------------------------------------------------------------------

@@ -49,12 +49,8 @@ def deployed(machine: OwnEngine, toy: str, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def shop(deployed: Stack) -> Iterator[Stack]:
     """A project with a live release, a good standby and a kept one; a test must leave it clean."""
-    if deployed.status()["operation"] is not None:
-        deployed.bg("abort").succeeded()  # another test's failure is not this one's
-    deployed.deploy(_next()).succeeded()
-    yield deployed
-    deployed.end_commands()
-    deployed.is_clean()
+    with deployed.lent(_next, fresh=True) as stack:
+        yield stack
 
 
 def test_after_a_reboot_what_was_live_serves_again_and_nothing_more_runs_than_before(

@@ -46,6 +46,15 @@ def distracted(monkeypatch: pytest.MonkeyPatch, module: Any, meanwhile: Callable
     monkeypatch.setattr(module, "lease", later)
 
 
+def served(world: World) -> str:
+    """The tag of the live release, which runs whole."""
+    observed = world.observed()
+    assert observed.live is not None
+    assert observed.live_release is not None
+    assert observed.runs_whole(observed.live_release, observed.live)
+    return observed.live_release.tag
+
+
 def test_an_abort_that_waited_for_a_deploy_to_end_does_not_take_its_release_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,11 +63,7 @@ def test_an_abort_that_waited_for_a_deploy_to_end_does_not_take_its_release_away
         distracted(patched, recover, lambda: world.deploy("v3"))
         with pytest.raises(Overtaken):
             recover.abort(world.site())
-    observed = world.observed()
-    assert observed.live_release is not None
-    assert observed.live_release.tag == "v3"
-    assert observed.live is not None
-    assert observed.runs_whole(observed.live_release, observed.live)
+    assert served(world) == "v3"
 
 
 def test_a_cold_rollback_looks_again_when_a_deploy_has_switched_since(
@@ -69,11 +74,7 @@ def test_a_cold_rollback_looks_again_when_a_deploy_has_switched_since(
         distracted(patched, moving, lambda: world.deploy("v3"))
         found = moving.rollback(world.site())
     assert (found.release.tag, found.how) == ("v2", "warm")
-    observed = world.observed()
-    assert observed.live_release is not None
-    assert observed.live_release.tag == "v2"
-    assert observed.live is not None
-    assert observed.runs_whole(observed.live_release, observed.live)
+    assert served(world) == "v2"
 
 
 def test_a_prune_does_not_remove_what_was_decided_before_its_turn(
