@@ -103,6 +103,7 @@ def cycles(count: int, drain: str = "5s") -> Proven:
     from bluegreen.cli.screens.prove import receipt_data
     from bluegreen.compose import load
     from bluegreen.engine.connect import connect
+    from bluegreen.model.errors import BluegreenError
     from bluegreen.model.project import Project
 
     env = {**os.environ, "PROVE_PORT": str(free_port()), "PROVE_DRAIN": drain}
@@ -118,18 +119,21 @@ def cycles(count: int, drain: str = "5s") -> Proven:
             observed = site.observe(session)
             with proving(site, session, observed, read("c0").prove) as proof:
                 watched = replace(site, emit=heard(site, proof))
-                number = 0
-                for cycle in range(count):
-                    for _ in range(2 if cycle % EXTRA == EXTRA - 1 else 1):
-                        number += 1
-                        proof.asks("deploy", read(None).drain)
-                        deploy(watched, DeployRequest(read, f"c{number}"))
-                    proof.asks("rollback", read(None).drain)
-                    rollback(watched, reason="a cycle of make prove")
-                    if sys.stderr.isatty() or (cycle + 1) % 10 == 0:
-                        sys.stderr.write(f"cycle {cycle + 1} of {count}, {proof.lost} lost\n")
+                number, problems = 0, []
+                try:
+                    for cycle in range(count):
+                        for _ in range(2 if cycle % EXTRA == EXTRA - 1 else 1):
+                            number += 1
+                            proof.asks("deploy", read(None).drain)
+                            deploy(watched, DeployRequest(read, f"c{number}"))
+                        proof.asks("rollback", read(None).drain)
+                        rollback(watched, reason="a cycle of make prove")
+                        if sys.stderr.isatty() or (cycle + 1) % 10 == 0:
+                            sys.stderr.write(f"cycle {cycle + 1} of {count}, {proof.lost} lost\n")
+                except BluegreenError as error:  # what was counted until then still counts
+                    problems.append(f"cycle {cycle + 1} of {count}: {error}")
                 receipt = proof.finish()
-    found = Proven(f"{count} deploys and rollbacks of the small project", receipt_data(receipt))
+    found = Proven(f"{count} deploys and rollbacks of the small project", receipt_data(receipt), problems)
     return found.check(2 * count)
 
 
