@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 from bluegreen.app.site import Site
 from bluegreen.app.tools import PUBLIC_PORT, published_port
 from bluegreen.engine.protocol import BuildRequest, Engine
-from bluegreen.model.containers import Container
+from bluegreen.model import labels
+from bluegreen.model.containers import Container, NetworkInfo
 from bluegreen.model.errors import BluegreenError, EngineConflict, ProxyFailed, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.names import proxy_container
 from bluegreen.model.observed import Observed, manifest
 from bluegreen.model.project import Build, Project, ProxySettings
 from bluegreen.planning.ground import plan_ground, proxy_address, slot_subnets
+from bluegreen.planning.steps import EnsureNetwork, Plan
 
 if TYPE_CHECKING:
     from bluegreen.model.containers import ContainerSpec
     from bluegreen.proxy.session import ProxySession
 
-ATTEMPTS = 3
-"""Another project may take the subnet that was found free; then the next one is."""
+ATTEMPTS = 20
+"""A subnet that was found free may be refused: another project was quicker, its network is under removal, or a crash
+of the engine left it taken by nothing that the engine lists. Then it is the next one's turn."""
 
 PROXY_START_SECONDS = 15.0
 
@@ -34,8 +37,10 @@ def lay_ground(site: Site, project: Project | None) -> None:
     """
     if project is not None:
         refuse_compose(site.engine, project)
+    refused: list[NetworkInfo] = []
     for attempt in range(1, ATTEMPTS + 1):
-        observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=tuple(site.engine.networks()))
+        networks = (*site.engine.networks(), *refused)
+        observed = Observed(site.name, tuple(site.engine.containers(site.name)), networks=networks)
         container = observed.proxy_container
         if container is not None and project is not None:
             _say_other_listen(site, container, project.proxy.listen)
@@ -45,15 +50,28 @@ def lay_ground(site: Site, project: Project | None) -> None:
             return
         try:
             site.executor(None, None).run(plan)
-        except EngineConflict:
+        except EngineConflict as error:
             if attempt == ATTEMPTS:
                 raise
+            if error.code == "engine.subnet-held":
+                refused.append(NetworkInfo("", "refused", {}, (_refused_subnet(site, plan, error),)))
             continue
         except BluegreenError:
             _drop_unstarted_proxy(site, existed=container is not None)
             raise
         break
     await_proxy(site)
+
+
+def _refused_subnet(site: Site, plan: Plan, error: EngineConflict) -> str:
+    """Of the slots' networks that the plan makes, the first that is not there: a plan ends at what fails."""
+    there = {n.name for n in site.engine.networks()}
+    for step in plan.steps:
+        if isinstance(step, EnsureNetwork) and step.network.name not in there:
+            if step.labels[labels.ROLE] == "slot" and step.network.ipam:
+                return str(step.network.ipam["Config"][0]["Subnet"])
+            break
+    raise error  # the file says which subnet it wants
 
 
 def await_proxy(site: Site) -> None:
