@@ -11,6 +11,8 @@ from bluegreen.model.names import Kind
 from bluegreen.model.prove import ProveSettings
 from bluegreen.model.value import dataclass
 
+Affinity = Literal["cookie", "address", "none"]
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -170,6 +172,19 @@ class ProxySettings:
     workers: int | None = None  # None: the engine's processors, at most 8
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose X-Forwarded-* are believed
     log_limit: int = 64 * 1024 * 1024  # bytes of access log, over all rotated files
+    affinity: Affinity = "cookie"  # what keeps a visitor's place while a candidate is tried; none: nothing does
+    cookie_domain: str = ""  # of that cookie; "": the host that was asked, and no other
+    skew: float = 0.0  # seconds after a switch forward that pages of the former release keep their calls there; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """How a tester chooses a slot while a candidate is tried: ``SECRET:candidate`` or ``SECRET:live`` in a header or
+    a cookie. Kept in the proxy's volume alone: no label, journal or screen has the secret."""
+
+    header: str = "X-Release"
+    cookie: str = "release"
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +204,7 @@ class Project:
     networks: Mapping[str, Network] = field(default_factory=dict)  # by the engine's name
     volumes: Mapping[str, Volume] = field(default_factory=dict)  # by the engine's name
     proxy: ProxySettings = field(default_factory=ProxySettings)
+    force: Force | None = None
     keep: int = 5  # releases kept for a cold rollback, 1..100
     source: Literal["auto", "git", "tree"] = "auto"
     drain: float = 300.0  # seconds a retired slot's connections may live before its containers are stopped

@@ -73,7 +73,11 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """``routes.json``: one generation's meaning. ``share`` is the candidate's percentage, 0..100."""
+    """``routes.json``: one generation's meaning. ``share`` is the candidate's percentage, 0..100.
+
+    ``trial``: the idle slot holds a candidate that may get a share, so visitors keep their places. It changes with the
+    topology that brings the candidate in or takes it out, or with the flip that makes it live; never with a share.
+    """
 
     generation: int
     parent: int | None = None
@@ -84,6 +88,7 @@ class Routes:
     operation: str = ""
     project: str = ""
     listen: str = ""
+    trial: bool = False
     schema: int = SCHEMA
 
     @property
@@ -93,3 +98,12 @@ class Routes:
     @property
     def live_release(self) -> Release | None:
         return self.live_stack.release if self.live_stack else None
+
+    @property
+    def salt(self) -> int:
+        """What visitors' places are drawn with: the highest release number, 0 where there is none.
+
+        A candidate brings it, so that other visitors go first each time; nobody moves while its share grows, nor
+        when it becomes live.
+        """
+        return max((stack.release.number for stack in self.stacks.values()), default=0)

@@ -68,8 +68,8 @@ def flip(
     """Move all traffic to a slot whose upstreams the proxy knows, and record it."""
     routes = observed.proxy.routes or Routes(generation=0)
     stacks = {**routes.stacks, slot: stack}
-    wanted = replace(routes, live=slot, share=0, stacks=stacks)
-    back = replace(routes, stacks=stacks) if routes.live and routes.live is not slot else None
+    wanted = replace(routes, live=slot, share=0, trial=False, stacks=stacks)
+    back = replace(routes, share=0, trial=False, stacks=stacks) if routes.live and routes.live is not slot else None
     return [
         Flip(
             parent=parent,

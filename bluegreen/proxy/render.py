@@ -65,9 +65,8 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         ],
     }
     _check_upstreams(routes)
-    live = routes.live_release
     default = {"default": routes.live or "", "other": routes.live.other if routes.live else ""}
-    salt = _whole("release number", live.number if live else 0, 0, 1 << 40)
+    salt = _whole("release number", routes.salt, 0, 1 << 40)
     topology = _digest(_texts({**values, "default": "", "other": "", "salt": "", "digest": ""}))
     digest = f"{topology}-{routes.live or 'none'}{salt or ''}"
     files = _texts({**values, **default, "salt": salt, "digest": digest})

@@ -49,7 +49,7 @@ def test_a_flip_moves_every_request_without_waiting_for_a_reload(proxy: MemoryPr
     answer = session.run([flip(both(Slot.BLUE), 1)])[0]
     assert live(proxy) is Slot.BLUE
     assert answer["served"]["generation"] == 2
-    assert state(proxy)["compiled"].endswith("-none")
+    assert state(proxy)["compiled"].endswith("-none2")
 
 
 def test_the_moment_of_the_rename_is_told_by_whoever_made_it(proxy: MemoryProxy) -> None:
