@@ -6,6 +6,7 @@ parent or the new generation; the same call again finds what is done and does th
 
 from __future__ import annotations
 
+from . import force
 from .clock import rfc3339
 from .errors import Refusal
 from .nginx import KEEPALIVE_SECONDS
@@ -136,14 +137,19 @@ def _content(store: Store, op: dict[str, Any], *, done: bool) -> dict[str, Any]:
 
 def _stage(agent: Agent, operation: str, op: dict[str, Any], routes: dict[str, Any]) -> str:
     """Everything of a generation but its number, written and checked."""
+    before = agent.store.routes("current") or {}
     if op["generation"] == "back":
-        return agent.store.stage_copy(operation, BACK, routes)
-    if op.get("topology"):
-        before = agent.store.routes("current") or {}
-        if any((routes.get(key) or None) != (before.get(key) or None) for key in ("live", "share")):
-            raise Refusal("invalid", "a generation changes the topology or the routes, never both")
+        staged = agent.store.stage_copy(operation, BACK, routes)
+        agent.store.mark_skew(staged, routes, _since(agent, routes, before))
+        return staged
+    changed = any((routes.get(key) or None) != (before.get(key) or None) for key in ("live", "share"))
+    if op.get("topology") and changed:
+        raise Refusal("invalid", "a generation changes the topology or the routes, never both")
     staged = agent.store.stage(operation, op["generation"]["files"], routes)
+    agent.store.mark_skew(staged, routes, _since(agent, routes, before))
     if op.get("topology"):
+        if "force" in op:
+            force.write(agent.files, op["force"])
         complaint = agent.nginx.test(agent.files.path(f"{staged}/nginx.conf"))
         if complaint is not None:
             agent.files.remove(staged)
@@ -173,10 +179,13 @@ def _flip(
 
 
 def _numbered(agent: Agent, routes: dict[str, Any], number: int, parent: int, operation: str) -> dict[str, Any]:
-    before = agent.store.routes("current") or {}
-    same_live = routes.get("live") == before.get("live")
-    since = before.get("since") or "" if same_live else rfc3339(agent.clock.now())
+    since = _since(agent, routes, agent.store.routes("current") or {})
     return {**routes, "generation": number, "parent": parent, "operation": operation, "since": since}
+
+
+def _since(agent: Agent, routes: dict[str, Any], before: dict[str, Any]) -> str:
+    """When what is live in ``routes`` became live: now, unless it is already."""
+    return before.get("since") or "" if routes.get("live") == before.get("live") else rfc3339(agent.clock.now())
 
 
 def _reload(agent: Agent, *, topology: bool) -> bool:

@@ -319,6 +319,8 @@ def _settle(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
 
 def _drain(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     addresses = {str(address).partition(":")[0] for address in op["addresses"]}
+    with agent.files.lock():
+        agent.store.end_skew()
     start = agent.clock.monotonic()
     seconds = float(op.get("seconds") or 0)
     if op.get("until"):

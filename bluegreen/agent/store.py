@@ -1,19 +1,20 @@
 """Generations, the link `current`, and the way back.
 
     generations/000044/   nginx.conf  upstreams.conf  slot.conf  digest  routes.json  generation
-                          split/green -> ../../../markers/0-30   idle/green
+                          split/green -> ../../../markers/0-30   idle/green   skew/blue/176385000
                           back/  (the same of the way back, without a number), or back -> ../000043
     current -> generations/000044
     markers/0-30/         empty files named 0..29, shared by all generations that need them
 
-A numbered generation never changes, but for losing its way back. As that is part of it, one rename moves both; and
-as marker directories are shared, a way back becomes a generation by a handful of links.
+A numbered generation never changes, but for losing its way back and what else leads there. As that is part of it, one
+rename moves both; and as marker directories are shared, a way back becomes a generation by a handful of links.
 """
 
 from __future__ import annotations
 
 import os
 
+from .clock import parse_rfc3339
 from .errors import Refusal
 from .jsonl import dumps, loads
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SLOTS = ("blue", "green")
 OWN_FILES = ("routes.json", "generation")  # of a numbered generation alone
+FOLDERS = ("split", "idle", "skew", "back")
+MOST_SKEW = 3600.0
+"""Seconds."""
 
 
 class Store:
@@ -83,6 +87,24 @@ class Store:
         if self.routes(name_of(number)) is not None:
             self.files.symlink(f"{staged}/back", f"../{number:06d}")
 
+    def mark_skew(self, staged: str, routes: dict[str, Any], since: str) -> None:
+        """Let a staged generation keep calls of the former release's pages there, for as long as its release says.
+
+        One file for every ten seconds of that time, by which nginx tells when it is over: nobody has to be there to
+        end it. ``since`` is when what is live became live.
+        """
+        try:
+            former, seconds = skew(routes)
+            first = parse_rfc3339(since)
+        except (AttributeError, TypeError, ValueError):  # damaged by hand: no reason to stop a rollback
+            return
+        if former is None:
+            return
+        directory = f"{staged}/skew/{former}"
+        self.files.mkdir(directory)
+        for tens in range(int(first // 10), int((first + seconds) // 10) + 1):
+            os.close(os.open(self.files.path(f"{directory}/{tens}"), os.O_WRONLY | os.O_CREAT, 0o644))
+
     def place(self, staged: str, routes: dict[str, Any]) -> None:
         """Give a staged generation its number (``routes["generation"]``)."""
         self.files.create(f"{staged}/routes.json", dumps(routes))
@@ -109,6 +131,12 @@ class Store:
             self.files.rename("current/back", aside)
             self.files.sync("current")
             self.files.remove(os.path.dirname(aside))
+        self.end_skew()
+
+    def end_skew(self) -> None:
+        """Let no call go to the former release any more: it is about to be stopped. Idempotent."""
+        if self.files.exists("current/skew"):
+            self.files.remove("current/skew")
 
     # -- tidying -------------------------------------------------------------------------------------------
     def prune(self, keep: int) -> list[int]:
@@ -201,6 +229,21 @@ def idle_slot(routes: dict[str, Any]) -> str | None:
     return max(idle, key=lambda slot: _release(stacks[slot]), default=None)
 
 
+def skew(routes: dict[str, Any]) -> tuple[str | None, float]:
+    """The slot of the former release whose pages keep their calls there, and for how many seconds after the switch.
+
+    None after a rollback, which a newer release is left by, and where the idle slot holds a candidate.
+    """
+    stacks = routes.get("stacks") or {}
+    live = routes.get("live")
+    former = next((slot for slot in SLOTS if slot in stacks and slot != live), None)
+    if live not in stacks or former is None or _release(stacks[former]) >= _release(stacks[live]):
+        return None, 0.0
+    proxy = (stacks[live].get("release") or {}).get("proxy") or {}
+    seconds = min(float(proxy.get("skew") or 0), MOST_SKEW)
+    return (former if seconds > 0 else None), seconds
+
+
 def _release(stack: dict[str, Any]) -> int:
     return int((stack.get("release") or {}).get("number") or 0)
 
@@ -215,5 +258,5 @@ def _number(target: str | None) -> int | None:
 
 def _check_name(name: str) -> None:
     allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-    if not name or name[0] == "." or name in (*OWN_FILES, "split", "idle", "back") or not set(name) <= set(allowed):
+    if not name or name[0] == "." or name in (*OWN_FILES, *FOLDERS) or not set(name) <= set(allowed):
         raise Refusal("invalid", f"{name!r} is no name for a file of a generation")

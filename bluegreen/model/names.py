@@ -30,6 +30,18 @@ HOST = re.compile(
 )
 """A host name, optionally with a leading ``*.``."""
 
+COOKIE_DOMAIN = re.compile(
+    r"(?=.{1,253}$)(?!.*\.[0-9]+$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
+"""A domain of at least two labels, which is no address: browsers take no cookie for another."""
+
+FORCE_HEADER = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
+"""A header's name as nginx has a variable for it: without underscores."""
+
+FORCE_COOKIE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+FORCE_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
 
 class Slot(StrEnum):
     """A place for one stack. Which of the two is live is the routes' business."""

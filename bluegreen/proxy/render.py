@@ -14,7 +14,7 @@ from ipaddress import AddressValueError, IPv4Address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.model.errors import ProxyFailed
-from bluegreen.model.names import SERVICE, Slot
+from bluegreen.model.names import COOKIE_DOMAIN, SERVICE, Slot
 from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Routes
 from bluegreen.proxy.assets import templates
@@ -35,6 +35,16 @@ Hexadecimal of 8 digits or more (webpack, Angular, Django, Rails, Phoenix); exac
 Rollup, esbuild), or more without ``-`` and ``_``, with a digit or a capital, so that a plain word is none; or anything
 below ``/immutable/`` (SvelteKit).
 """
+VISITORS: Mapping[str, str] = {
+    "cookie": "$bg_visitor",
+    "address": "$remote_addr$http_user_agent",
+    "none": "$request_id",
+}
+"""What a visitor's place is drawn from, by affinity."""
+
+MOST_SKEW = 3600
+"""Seconds. The agent makes a file for every ten of them, with each switch forward."""
+
 TEMPLATES = ("nginx.conf", "slot.conf", "upstreams.conf")
 
 
@@ -45,6 +55,7 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
     in what is live share the first part.
     """
     hosts = servers(routes)
+    skew = _seconds("skew", settings.skew, 0, MOST_SKEW) > 0
     values: dict[str, Any] = {
         "workers": _whole("workers", settings.workers or min(processors, MOST_WORKERS), 1, 1024),
         "body_limit": _whole("body_limit", settings.body_limit, 0, 1 << 50),
@@ -56,6 +67,10 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         "asset": ASSET,
         "port": listen_port(settings.listen)[1] or '""',  # 0: the engine chooses, and nobody knows yet
         "trusted": [_network(network) for network in settings.trusted_proxies],
+        "affinity": settings.affinity,
+        "cookie": _cookie(settings.cookie_domain),
+        "skew": skew,
+        "releases": _releases(routes) if skew else (),
         "servers": hosts.servers,
         "differing": hosts.differing,
         "upstreams": [
@@ -67,11 +82,26 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
     _check_upstreams(routes)
     default = {"default": routes.live or "", "other": routes.live.other if routes.live else ""}
     salt = _whole("release number", routes.salt, 0, 1 << 40)
-    topology = _digest(_texts({**values, "default": "", "other": "", "salt": "", "digest": ""}))
-    digest = f"{topology}-{routes.live or 'none'}{salt or ''}"
-    files = _texts({**values, **default, "salt": salt, "digest": digest})
+    trial = routes.trial and routes.live is not None and len(routes.stacks) == len(Slot)
+    topology = _digest(
+        _texts({**values, **_cohorts(settings, trial=True), "default": "", "other": "", "salt": "", "digest": ""})
+    )
+    digest = f"{topology}-{routes.live or 'none'}{salt or ''}{'-trial' if trial else ''}"
+    files = _texts({**values, **_cohorts(settings, trial=trial), **default, "salt": salt, "digest": digest})
     log_limit = _whole("log_limit", settings.log_limit, 1 << 16, 1 << 50)
     return {**files, "digest": f"{digest}\n", "log_limit": f"{log_limit}\n"}
+
+
+def _cohorts(settings: ProxySettings, *, trial: bool) -> dict[str, Any]:
+    """How visitors get their places. Without a candidate there is nothing of it, and a request costs nothing more."""
+    drawn_from = VISITORS.get(settings.affinity)
+    if drawn_from is None:
+        raise _bad("affinity", settings.affinity, f"it is {', '.join(VISITORS)}")
+    return {
+        "trial": trial,
+        "cookies": (trial and settings.affinity == "cookie") or settings.skew > 0,
+        "drawn_from": drawn_from if trial else VISITORS["address"],
+    }
 
 
 def prepare() -> None:
@@ -141,14 +171,32 @@ def _whole(name: str, value: object, least: int, most: int) -> int:
 
 
 def _milliseconds(name: str, value: object) -> str:
+    return f"{round(_seconds(name, value, 0.001, 31_536_000) * 1000)}ms"
+
+
+def _seconds(name: str, value: object, least: float, most: float) -> float:
     if (
         not isinstance(value, int | float)
         or isinstance(value, bool)
         or not math.isfinite(value)
-        or not 0.001 <= value <= 31_536_000
+        or not least <= value <= most
     ):
-        raise _bad(name, value, "it is a number of seconds, up to a year")
-    return f"{round(value * 1000)}ms"
+        raise _bad(name, value, f"it is a number of seconds from {least:g} to {most}")
+    return value
+
+
+def _cookie(domain: object) -> str:
+    """What all of a visitor's cookies have in common."""
+    if not isinstance(domain, str) or (domain and COOKIE_DOMAIN.fullmatch(domain) is None):
+        raise _bad("cookie_domain", domain, "it is a host's name such as example.com")
+    return f"Path=/; {f'Domain={domain}; ' if domain else ''}HttpOnly; SameSite=Lax"
+
+
+def _releases(routes: Routes) -> list[tuple[Slot, int]]:
+    return [
+        (slot, _whole("release number", stack.release.number, 0, 1 << 40))
+        for slot, stack in sorted(routes.stacks.items())
+    ]
 
 
 def _bad(what: str, value: object, why: str) -> ProxyFailed:
