@@ -145,6 +145,7 @@ def _read(top: Table, name: str, file: Path, directory: Path, known: Variables) 
         networks=_used_networks(settled, declared.networks),
         volumes=_used_volumes(settled, declared.volumes),
         proxy=proxy,
+        force=settings.force,
         keep=settings.keep,
         source=settings.source,
         drain=settings.drain,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bluegreen.compose.digest import config_digest, file_digest, release_digest
 from bluegreen.model.codec import encode
-from bluegreen.model.project import Build, Project, Service, SmokeCheck
+from bluegreen.model.project import Build, Force, Project, Service, SmokeCheck
 
 MASK = "********"
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#\s@]*):([^\s@]+)@")
@@ -26,7 +26,7 @@ def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
         "source": project.source,
         "keep": project.keep,
         "drain": project.drain,
-        "proxy": encode(project.proxy),
+        "proxy": encode(project.proxy) | {"force": _force(project.force, reveal)},
         "smoke": [
             *(_smoke(check, reveal) for check in project.smoke),
             *({"command": c.text if reveal else _without_passwords(c.written, reveal)} for c in project.smoke_commands),
@@ -44,6 +44,10 @@ def to_yaml(project: Project, *, reveal: bool = False) -> str:
     data = to_data(project, reveal=reveal)
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False)
     return text
+
+
+def _force(force: Force, reveal: bool) -> dict[str, str] | None:
+    return None if not force.secret else {**encode(force), "secret": force.secret if reveal else MASK}
 
 
 def _smoke(check: SmokeCheck, reveal: bool) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from bluegreen.compose import values
+from bluegreen.compose.canary import KEYS as CANARY
+from bluegreen.compose.canary import read_canary
 from bluegreen.compose.extension import HOUR, read_expectation
 from bluegreen.compose.prove import read_prove
 from bluegreen.compose.tree import Node, Scalar, Table
 from bluegreen.model import names
-from bluegreen.model.project import ProxySettings, Script, SmokeCheck
+from bluegreen.model.project import Force, ProxySettings, Script, SmokeCheck
 from bluegreen.model.prove import ProveSettings
 
 _KEYS = ("proxy", "keep", "source", "drain", "smoke", "prove")
@@ -28,6 +30,7 @@ _PROXY = (
     "workers",
     "trusted_proxies",
     "log_limit",
+    "canary",
 )
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _SMOKE = (*_METHODS, "command", "status", "body", "host", "headers", "timeout")
@@ -38,6 +41,8 @@ _COMMAND = re.compile(r"[^\x00]{1,4000}", re.DOTALL)
 _OF_A_SERVICE = ("route", "port", "health", "internal", "worker", "job", "shared", "host", "shared_volume")
 _HINTS = dict.fromkeys(_OF_A_SERVICE, "it belongs under a service's x-bluegreen")
 _HINTS |= dict.fromkeys(_PROXY, "it belongs under x-bluegreen.proxy")
+_HINTS |= dict.fromkeys(CANARY, "it belongs under x-bluegreen.proxy.canary")
+_HINTS_OF_PROXY = dict.fromkeys(CANARY, "it belongs under canary")
 Source = Literal["auto", "git", "tree"]
 
 
@@ -45,6 +50,7 @@ Source = Literal["auto", "git", "tree"]
 class Settings:
     proxy: dict[str, Any] = field(default_factory=dict)  # fields of ProxySettings that the file gives
     proxy_node: Node | None = None
+    force: Force = field(default_factory=Force)
     keep: int = 5
     source: Source = "auto"
     drain: float = 300.0
@@ -66,7 +72,7 @@ def read_settings(node: Node | None) -> Settings:
     entry = fields.get
     if (n := entry("proxy")) is not None:
         found.proxy_node = fields.at("proxy")
-        found.proxy = _proxy(n)
+        found.proxy, found.force = _proxy(n)
     if (n := entry("keep")) is not None:
         found.keep = values.integer(n, 1, 100) or found.keep
     if (n := entry("source")) is not None:
@@ -80,8 +86,8 @@ def read_settings(node: Node | None) -> Settings:
     return found
 
 
-def _proxy(node: Node) -> dict[str, Any]:
-    fields = values.fields(node, _PROXY)
+def _proxy(node: Node) -> tuple[dict[str, Any], Force]:
+    fields = values.fields(node, _PROXY, hints=_HINTS_OF_PROXY)
     read: dict[str, Any] = {
         "listen": _listen,
         "preview": _preview,
@@ -96,7 +102,8 @@ def _proxy(node: Node) -> dict[str, Any]:
         "log_limit": _log_limit,
     }
     found = {key: reader(n) for key, reader in read.items() if (n := fields.get(key)) is not None}
-    return {key: value for key, value in found.items() if value is not None}
+    given, force = read_canary(n) if (n := fields.get("canary")) is not None else ({}, Force())
+    return {**{key: value for key, value in found.items() if value is not None}, **given}, force
 
 
 def _listen(node: Node) -> str | None:

@@ -184,7 +184,7 @@ class Force:
 
     header: str = "X-Release"
     cookie: str = "release"
-    secret: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)  # "": nobody can
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class Project:
     networks: Mapping[str, Network] = field(default_factory=dict)  # by the engine's name
     volumes: Mapping[str, Volume] = field(default_factory=dict)  # by the engine's name
     proxy: ProxySettings = field(default_factory=ProxySettings)
-    force: Force | None = None
+    force: Force = field(default_factory=Force)
     keep: int = 5  # releases kept for a cold rollback, 1..100
     source: Literal["auto", "git", "tree"] = "auto"
     drain: float = 300.0  # seconds a retired slot's connections may live before its containers are stopped

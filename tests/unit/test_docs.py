@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bluegreen.cli.program import COMMANDS, program
-from bluegreen.compose import extension, keys, load, prove, settings
+from bluegreen.compose import canary, extension, keys, load, prove, settings
 from bluegreen.model.project import Project
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +140,8 @@ def test_the_example_of_everything_has_every_key(example: Path) -> None:
     services = [service["x-bluegreen"] for service in top["services"].values()]
     assert set(ours) == set(settings._KEYS)
     assert set(ours["proxy"]) == set(settings._PROXY)
+    assert set(ours["proxy"]["canary"]) == set(canary.KEYS)
+    assert set(ours["proxy"]["canary"]["force"]) == set(canary.FORCE)
     methods = set(settings._METHODS)
     assert {key for check in ours["smoke"] for key in check} - methods == set(settings._SMOKE) - methods
     assert set(ours["prove"]) == set(prove.KEYS)
@@ -152,8 +154,11 @@ def test_the_example_of_everything_has_every_key(example: Path) -> None:
 def test_the_example_differs_from_every_default(example: Path) -> None:
     """So that it shows what a value looks like, and that it is carried out."""
     project, plain = _load(example), _load(_plain(example.parent))
-    for name in settings._PROXY:
+    for name in (*settings._PROXY, "cookie_domain", "skew"):
+        if name == "canary":
+            continue
         assert getattr(project.proxy, name) != getattr(plain.proxy, name), name
+    assert project.force != plain.force
     for name in prove.KEYS:
         assert getattr(project.prove, name) != getattr(plain.prove, name), name
     for name in ("keep", "source", "drain", "smoke", "smoke_commands"):
@@ -165,15 +170,16 @@ def test_the_example_differs_from_every_default(example: Path) -> None:
         assert getattr(health, name) != getattr(usual, name), name
 
 
-@pytest.mark.parametrize("heading", ["At the top", "`proxy`", "`prove`", "`health`"])
+@pytest.mark.parametrize("heading", ["At the top", "`proxy`", "`canary`", "`prove`", "`health`"])
 def test_the_defaults_of_the_reference_are_the_defaults(tmp_path: Path, heading: str) -> None:
     rows = _rows(heading)
     defaults = {key: cells[1].strip("`") for key, cells in rows.items() if cells[1]}
-    assert len(defaults) >= (1 if heading == "`prove`" else 4)
+    assert len(defaults) >= (1 if heading == "`prove`" else 2 if heading == "`canary`" else 4)
     written = ", ".join(f"{key}: {value}" for key, value in defaults.items())
     blocks = {
         "At the top": (f"{{{written}}}", "{route: /}"),
         "`proxy`": (f"{{proxy: {{{written}}}}}", "{route: /}"),
+        "`canary`": (f"{{proxy: {{canary: {{{written}}}}}}}", "{route: /}"),
         "`prove`": (f"{{prove: {{{written}}}}}", "{route: /}"),
         "`health`": ("{}", f"{{route: /, health: {{{written}}}}}"),
     }
@@ -185,6 +191,7 @@ def test_the_defaults_of_the_reference_are_the_defaults(tmp_path: Path, heading:
 def test_the_reference_has_a_row_for_every_key_of_ours() -> None:
     assert set(_rows("At the top")) == set(settings._KEYS)
     assert set(_rows("`proxy`")) == set(settings._PROXY)
+    assert set(_rows("`canary`")) == set(canary.KEYS)
     assert set(_rows("Smoke checks")) == set(settings._SMOKE)
     assert set(_rows("`prove`")) == set(prove.KEYS)
     assert set(_rows("`health`")) == set(extension._HEALTH)
