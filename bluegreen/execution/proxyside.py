@@ -93,6 +93,8 @@ def _activate(step: Activate, render: Render | None, generation: int | None) -> 
     if render is None or step.settings is None:
         raise AssertionError("a generation to be rendered comes with its settings and a renderer")
     out["generation"] = {"files": dict(render(step.routes, step.settings)), "routes": encode(step.routes)}
+    if isinstance(step, ActivateTopology) and step.testers is not None and step.routes.trial:
+        out["force"] = encode(step.testers) if step.testers.secret else None
     if step.back is not None:
         out["back"] = {"files": dict(render(step.back, step.settings)), "routes": encode(step.back)}
     else:

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from bluegreen.model.names import Slot
-from bluegreen.model.project import ProxySettings, SmokeCheck
+from bluegreen.model.project import Force, ProxySettings, SmokeCheck
 from bluegreen.model.release import Routes
 from bluegreen.model.value import dataclass
 from bluegreen.planning.steps import Step
@@ -75,8 +75,11 @@ class Activate(ProxyStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivateTopology(Activate):
+    """``testers`` are told to the proxy with a candidate; None leaves those that it knows."""
+
     verb = "topology"
     phase = "topology"
+    testers: Force | None = field(default=None, repr=False)
 
     @property
     def subject(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bluegreen.model.names import Kind, Slot
 from bluegreen.model.observed import Observed
-from bluegreen.model.project import HealthCheck, ProxySettings, Route
+from bluegreen.model.project import Force, HealthCheck, ProxySettings, Route
 from bluegreen.model.release import Release, Routes, Stack
 from bluegreen.planning.proxysteps import ActivateTopology, Flip, ProbeSlot, Record, Settle
 from bluegreen.planning.steps import Step
@@ -28,12 +28,13 @@ def topology(
     *,
     back: bool = False,
     force: bool = False,
+    testers: Force | None = None,
     cause: str = "",
 ) -> list[Step]:
     """Tell the proxy what the slot holds; nothing where it already knows. No traffic moves.
 
     ``back`` says that the slot's stack is a standby: the way back leads to it. ``force`` activates in any case
-    (changed settings).
+    (changed settings). ``testers`` may choose the candidate from then on; None: whoever could before.
     """
     routes = observed.proxy.routes or Routes(generation=0)
     stacks = {s: k for s, k in routes.stacks.items() if s is not slot}
@@ -49,6 +50,7 @@ def topology(
             routes=wanted,
             back=way_back,
             settings=settings,
+            testers=testers,
             cause=cause or f"the proxy does not know these containers of {slot} yet",
         ),
         Settle(gate=2, seconds=SETTLE_SECONDS, cause="no worker may accept with the old topology"),
@@ -172,11 +174,12 @@ def _same_upstreams(one: Routes, other: Routes) -> bool:
 
 
 def _upstreams(stacks: Mapping[Slot, Stack]) -> dict[Slot, Any]:
-    """What the rendered upstreams depend on: addresses and route tables, not the release."""
+    """What the rendered upstreams depend on: addresses and route tables, seldom the release."""
     return {
         slot: (
             dict(stack.upstreams),
             {n: (s.routes, s.port) for n, s in stack.release.services.items() if s.kind is Kind.ROUTED},
+            stack.release.number if stack.release.proxy.skew else 0,  # pages are known by it
         )
         for slot, stack in stacks.items()
     }
