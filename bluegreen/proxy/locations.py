@@ -33,6 +33,12 @@ class Location:
     service: str = ""
     variable: str = ""
     upstreams: tuple[tuple[str, str], ...] = ()
+    services: tuple[tuple[str, str], ...] = ()  # slot to service, in step with ``upstreams``
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The services that answer here, each once."""
+        return (self.service,) if self.service else tuple(dict.fromkeys(name for _, name in self.services))
 
     @property
     def target(self) -> str:
@@ -140,7 +146,8 @@ def _location(path: str, tables: Mapping[Slot, Table], out: Servers, *, exact: b
     upstreams = tuple((str(slot), upstream_name(tables[slot][match], slot)) for slot, match in chosen.items())
     known = next((other for other in out.differing if other.upstreams == upstreams), None)
     variable = known.variable if known else f"bg_upstream_{len(out.differing)}"
-    location = Location(plain, label, exact, variable=variable, upstreams=upstreams)
+    called = tuple((str(slot), tables[slot][match]) for slot, match in chosen.items())
+    location = Location(plain, label, exact, variable=variable, upstreams=upstreams, services=called)
     if known is None:
         out.differing.append(location)
     return location
