@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -246,10 +247,20 @@ class World:
             return site.observe(session, history=True)
 
     def serving(self) -> str | None:
-        """The tag whose containers answer the public listener, by what they are, not by what is said of them."""
+        """The tag whose containers answer the public listener, by what they are, not by what is said of them; with the
+        share of a candidate, as "v1, 10 % v2"."""
         if not self.nginx.running:
             return None
-        slot, status, _ = self.nginx.serve("/api/health")
+        live, share = self._answering(99), self.shared()
+        return f"{live}, {share} % {self._answering(0)}" if share else live
+
+    def shared(self) -> int:
+        """The percentage of visitors that are not where the last of them are, by who answers."""
+        last = self.nginx.serve("/api/health", bucket=99)[0]
+        return bisect_left(range(100), True, key=lambda b: self.nginx.serve("/api/health", bucket=b)[0] == last)
+
+    def _answering(self, bucket: int) -> str | None:
+        slot, status, _ = self.nginx.serve("/api/health", bucket=bucket)
         stack = [c for c in self.engine.containers(self.name) if c.slot is slot]
         if slot is None or (status != 200 and not (stack and all(c.running for c in stack))):
             return None
@@ -263,7 +274,9 @@ class World:
         if live is not None:
             assert observed.live is not None
             assert observed.runs_whole(live, observed.live), "live lacks containers"
-            assert self.serving() == live.tag, "status says one thing, traffic another"
+            candidate = f", {observed.share} % {observed.tried.release}" if observed.share and observed.tried else ""
+            assert self.serving() == f"{live}{candidate}", "status says one thing, traffic another"
+            assert not candidate or observed.candidate is not None, "a candidate with visitors has no containers"
         running = {c.slot for c in observed.containers if c.service == "worker" and c.running}
         assert len(running) <= 1, f"a worker runs in {running}"
         troubles = self._troubles(observed)

@@ -67,7 +67,9 @@ def account(
     try:
         with asked_again(site, session, epoch, operation.id) as (_, _, observed):
             live = observed.live_release
-            return incomplete(operation, live, error) if live is not None and live.number == release.number else error
+            there = live is not None and live.number == release.number
+            taken = operation.candidate is None or not observed.share
+            return incomplete(operation, live, error) if live is not None and there and taken else error
     except Unasked as unasked:
         return lost(operation, release, unasked.why, moved)
 

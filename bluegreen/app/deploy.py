@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bluegreen.app import images as imaging
 from bluegreen.app.asking import account
+from bluegreen.app.canary import refuse_while_shared
 from bluegreen.app.failing import fail
 from bluegreen.app.ground import lay_ground
 from bluegreen.app.rebuild import rebuild
@@ -33,6 +34,9 @@ from bluegreen.proxy.session import ProxySession
 if TYPE_CHECKING:
     from bluegreen.app.proving import Accompanied
     from bluegreen.prove.receipt import Receipt
+
+
+REUSED = "a deploy would take their slot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ def _deploy(
         observed = site.observe(session)
     need_journal(observed)
     need_ended(observed, but=lambda o: _same(o, source.tag))
+    refuse_while_shared(observed, REUSED)
     unfinished = observed.history.unfinished
     operation_name = unfinished.id if unfinished else operation_id("deploy")
     with lease(site, session, operation_name) as epoch:
@@ -206,6 +211,7 @@ def _decide(
     request: DeployRequest,
 ) -> tuple[Deployment, str]:
     """The deployment, and whether there is anything to do: deploy, nothing, or warm (it stands by unchanged)."""
+    refuse_while_shared(observed, REUSED)
     config, digests = imaging.digests(project)
     unfinished = observed.history.unfinished
     number = unfinished.release if unfinished and unfinished.release else observed.history.next_number

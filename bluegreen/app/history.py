@@ -10,7 +10,7 @@ from typing import Any
 from bluegreen.app.site import Site
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import ProxyFailed, Refused
-from bluegreen.model.history import History, ReleaseRecord
+from bluegreen.model.history import History, ReleaseRecord, Shift
 from bluegreen.model.observed import Observed, manifest
 
 
@@ -29,6 +29,7 @@ class Row:
     dirty: bool
     note: str | None
     live_since: str | None
+    shifts: tuple[Shift, ...] = ()  # the shares of the visitors that it had as a candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Why:
     where: str | None
     logs: tuple[str, ...]
     operation: str
+    shifts: tuple[Shift, ...] = ()  # the shares of the visitors that it had as a candidate
 
 
 def history(site: Site) -> tuple[Row, ...]:
@@ -78,6 +80,7 @@ def _row(observed: Observed, past: History, number: int) -> Row:
         dirty=record.dirty,
         note=record.reason or record.failure or record.subject,
         live_since=record.went_live,
+        shifts=past.shifts_of(number),
     )
 
 
@@ -128,12 +131,13 @@ def why(site: Site, tag: str | None = None) -> Why:
             return Why(
                 record.number,
                 record.tag,
-                record.left or record.at,
+                _ended(observed.history, record),
                 "release.rolled-back",
                 record.reason or "rolled back",
                 None,
                 (),
                 "",
+                observed.history.shifts_of(record.number),
             )
         record = max(failed, key=lambda r: r.number)
         answer = session.send([{"op": "get", "path": f"{record.failed_operation}/why.json"}])[0]
@@ -147,7 +151,14 @@ def why(site: Site, tag: str | None = None) -> Why:
         where=details.get("where"),
         logs=tuple(details.get("logs", ())),
         operation=record.failed_operation or "",
+        shifts=observed.history.shifts_of(record.number),
     )
+
+
+def _ended(past: History, record: ReleaseRecord) -> str:
+    """When a release that was rolled back lost the traffic that it had."""
+    shifts = past.shifts_of(record.number)
+    return record.left or (shifts[-1].at if shifts else record.at)
 
 
 def logs(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.app.asking import account
+from bluegreen.app.canary import finish as finish_shift
+from bluegreen.app.canary import take_back
 from bluegreen.app.ground import session_of_any_proxy
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id, still
 from bluegreen.app.tools import rendering, run_planned, tidy
@@ -19,19 +21,27 @@ from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import only_existing
 from bluegreen.planning.restore import plan_restore
 from bluegreen.planning.retire import spare_proxies
-from bluegreen.planning.rollback import Target, plan_rollback
+from bluegreen.planning.rollback import FORWARD, Target, plan_rollback
 from bluegreen.planning.steps import Plan
 from bluegreen.proxy.session import ProxySession
+
+MOVES = ("rollback", *FORWARD)
+"""Kinds of operation that move all traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """``outcome``: finished (it went on to its end), aborted, nothing (there was nothing to do)."""
+    """``outcome``: finished (it went on to its end), aborted, nothing (there was nothing to do).
+
+    ``share`` is the percentage of visitors that was taken back from ``candidate``.
+    """
 
     outcome: str
     operation: str
     live: Release | None
     standby: Release | None
+    candidate: Release | None = None
+    share: int = 0
 
 
 def resume(site: Site) -> Recovered:
@@ -48,8 +58,10 @@ def resume(site: Site) -> Recovered:
             observed = still(site, session, observed)
             if unfinished.kind == "deploy":
                 continue_without_file(site, session, epoch, observed, unfinished)
-            elif unfinished.kind in ("rollback", "switch"):
+            elif unfinished.kind in MOVES:
                 finish_move(site, session, epoch, observed, unfinished)
+            elif unfinished.kind == "shift":
+                finish_shift(site, session, epoch, observed, unfinished)
             elif unfinished.kind in ("prune", "drain"):
                 finish_upkeep(site, session, epoch, observed, unfinished)
             else:
@@ -63,7 +75,8 @@ def abort(site: Site) -> Recovered:
     with session_of_any_proxy(site) as session:
         observed = site.observe(session)
         need_journal(observed)
-        unfinished, candidate = observed.history.unfinished, observed.candidate
+        unfinished, tried = observed.history.unfinished, observed.tried
+        candidate = tried.release if tried is not None and observed.share else observed.candidate
         if unfinished is None and candidate is None:
             raise Refused(
                 "abort.nothing",
@@ -78,7 +91,9 @@ def abort(site: Site) -> Recovered:
             elif candidate is not None:
                 _abort_candidate(site, session, epoch, observed, candidate, name)
         after = site.observe(session)
-    return Recovered("aborted", str(unfinished or "candidate"), after.live_release, after.standby)
+    return Recovered(
+        "aborted", str(unfinished or "candidate"), after.live_release, after.standby, candidate, observed.share
+    )
 
 
 def restore(
@@ -98,9 +113,16 @@ def put_back(
     *,
     outcome: str = "aborted",
 ) -> None:
-    """Bring the idle slot back to what stood there when the operation began."""
+    """Bring the idle slot back to what stood there when the operation began.
+
+    A candidate that has visitors loses them first, at once; its containers go when its last connection has ended, or
+    its drain deadline has passed.
+    """
     slot = operation.slot
     if slot is not None and slot is not observed.live:
+        if observed.share:
+            take_back(site, session, epoch, observed, reason=operation.reason or operation.kind)
+            observed = site.observe(session)
         leaving = operation.release if operation.release != operation.standby else None
 
         def plan(observed: Observed) -> Plan:
@@ -146,6 +168,8 @@ def finish_move(site: Site, session: ProxySession, epoch: int, observed: Observe
 
 def _how(observed: Observed, operation: Operation, release: Release) -> Any:
     live = observed.live_release
+    if operation.candidate is not None:
+        return "canary"
     if live is not None and live.number == release.number:
         return "done"
     standby = observed.standby
@@ -157,7 +181,7 @@ def _how(observed: Observed, operation: Operation, release: Release) -> Any:
 def _abort_operation(site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation) -> None:
     live = observed.live_release
     moved = live is not None and operation.release == live.number
-    if moved and operation.kind in ("rollback", "switch"):
+    if moved and operation.kind in MOVES:
         finish_move(site, session, epoch, observed, operation)
     elif moved and operation.kind == "deploy":
         from bluegreen.app.deploy import continue_without_file

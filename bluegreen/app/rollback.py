@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import Any
@@ -21,7 +21,7 @@ from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
 from bluegreen.planning.deploy import Deployment
 from bluegreen.planning.place import from_kept
-from bluegreen.planning.rollback import Target, choose, choose_switch, plan_rollback
+from bluegreen.planning.rollback import Target, choose, choose_promotion, choose_switch, plan_rollback
 from bluegreen.planning.steps import Plan
 from bluegreen.probes.public import Look
 from bluegreen.proxy.session import ProxySession
@@ -32,8 +32,8 @@ class MoveResult:
     """``outcome``: switched, finished (an interrupted one), planned. ``smoke`` None: the release has none."""
 
     outcome: str
-    kind: str  # rollback, switch
-    how: str  # warm, cold, staged, done
+    kind: str  # rollback, switch, promote
+    how: str  # warm, cold, staged, done, canary (the candidate has lost its share)
     release: Release
     slot: Slot
     previous: Release | None
@@ -47,6 +47,7 @@ class MoveResult:
     plan: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+    share: int = 0  # percent of the visitors that the candidate had before
 
 
 def rollback(
@@ -69,23 +70,40 @@ def rollback(
 
 def switch(site: Site, to: str, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
     """Go forward to a warm release: the standby, marked bad or not, or a staged candidate."""
+    return _go_forward(site, "switch", lambda observed: choose_switch(observed, to), reason, dry_run=dry_run)
+
+
+def promote(site: Site, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
+    """Give the candidate all visitors: a switch, with all that it does. Raises `Refused` where there is none."""
+    return _go_forward(site, "promote", choose_promotion, reason, dry_run=dry_run)
+
+
+def _go_forward(
+    site: Site, kind: str, target_of: Callable[[Observed], Target], reason: str | None, *, dry_run: bool
+) -> MoveResult:
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
-        need_ended(observed, but=lambda o: o.kind == "switch")
-        target = choose_switch(observed, to)
-        name = operation_id("switch")
+        need_ended(observed, but=lambda o: o.kind == kind)
+        target = target_of(observed)
+        name = operation_id(kind)
         if dry_run:
-            return _planned(observed, target, _plan(observed, target, "switch", name, reason), "switch")
+            return _planned(observed, target, _plan(observed, target, kind, name, reason), kind)
         with lease(site, session, name) as epoch:
             observed = still(site, session, observed)
-            return _move(site, session, epoch, observed, target, "switch", name, reason)
+            return _move(site, session, epoch, observed, target, kind, name, reason)
 
 
 def _rollback(
     site: Site, session: ProxySession, observed: Observed, to: str | None, reason: str | None, *, dry_run: bool
 ) -> MoveResult:
     target = choose(observed, to)
+    if observed.share and target.how != "canary":
+        # Its slot is about to be used: first its visitors go back to live, which is an operation of its own.
+        if not dry_run:
+            _rollback(site, session, observed, None, reason, dry_run=False)
+            observed = site.observe(session)
+        target = choose(observed, to)
     if target.how in ("cold", "staged"):
         observed = site.observe(session)  # with networks: containers are going to be made
         target = choose(observed, to)
@@ -128,9 +146,10 @@ def _move(
         release=target.release.number,
         slot=target.slot,
         live=live.number if live else None,
-        standby=standby.number if standby else _stood_by(observed, live),
+        standby=standby.number if standby else _stood_by(observed, live, target),
         reason=reason,
         cold=target.how == "cold",
+        candidate=target.candidate.number if target.candidate else None,
         overtook=unfinished.id if unfinished and unfinished.id != name else None,
     )
     begin(session, epoch, operation)
@@ -148,8 +167,12 @@ def _move(
     return _result(site, session, observed, after, target, kind)
 
 
-def _stood_by(observed: Observed, live: Release | None) -> int | None:
-    """The release that stood by before the operation that this takes over from: what an abort of this brings back."""
+def _stood_by(observed: Observed, live: Release | None, target: Target) -> int | None:
+    """The release that stood by before the candidate that this promotes, or the operation that this takes over from:
+    what an abort of this brings back."""
+    if target.how == "staged":
+        record = observed.history.releases.get(target.release.number)
+        return record.standby if record else None
     unfinished = observed.history.unfinished
     if unfinished is None or live is None or unfinished.live != live.number:
         return None
@@ -168,7 +191,7 @@ def _run(
 ) -> None:
     def plan(observed: Observed) -> Plan:
         live = observed.live_release
-        there = live is not None and live.number == target.release.number
+        there = live is not None and live.number == target.release.number and target.how != "canary"
         return _plan(observed, replace(target, how="done") if there else target, kind, name, reason)
 
     run_planned(site, session, executor, observed, plan)
@@ -229,8 +252,10 @@ def _put_back(
     from bluegreen.app.recover import put_back
 
     live = observed.live_release
-    if live is not None and live.number == target.release.number:
+    if live is not None and live.number == target.release.number and not observed.share:
         return incomplete(operation, live, error)
+    if target.how in ("canary", "staged"):
+        return _left_alone(session, epoch, observed, operation, target, error)
     if target.how == "warm":
         end(session, epoch, operation.id, "failed")
         if error.code == "proxy.session":
@@ -258,6 +283,28 @@ def _put_back(
     return error
 
 
+def _left_alone(
+    session: ProxySession, epoch: int, observed: Observed, operation: Operation, target: Target, error: BluegreenError
+) -> BluegreenError:
+    """A candidate stays as it is, with the visitors that it has: what to do about it is for people to say."""
+    end(session, epoch, operation.id, "failed")
+    candidate = target.candidate or target.release
+    has = f"{candidate.tag} keeps its {observed.share} % of visitors" if observed.share else "no traffic was moved"
+    ways = ("bg rollback    takes its visitors back",) if observed.share else ("bg abort    removes the candidate",)
+    if target.how == "canary":
+        ways = ("bg rollback    tries again",)
+    failed = BluegreenError(
+        f"{operation.kind}.failed",
+        f"{candidate.tag} did not pass: {error.problem.message}; {has}"
+        if target.how == "staged"
+        else f"{error.problem}; {has}",
+        where=error.problem.where,
+        next=(*ways, f"bg logs {candidate.tag}", "bg status"),
+    )
+    failed.quoted = error.quoted
+    return failed
+
+
 def _result(
     site: Site, session: ProxySession, before: Observed, after: Observed, target: Target, kind: str
 ) -> MoveResult:
@@ -271,21 +318,27 @@ def _result(
     url = public_url(after.proxy_container, site.engine.public)
     seen = look_in_public(site, session, url, after) if url and site.engine.public == "localhost" else None
     return MoveResult(
-        outcome="finished" if target.how == "done" else "switched",
+        outcome="finished" if target.how == "done" or (target.how == "canary" and not before.share) else "switched",
         kind=kind,
         how=target.how,
         release=target.release,
         slot=target.slot,
-        previous=before.live_release,
-        since=after.proxy.routes.since if after.proxy.routes else "",
+        previous=target.candidate or before.live_release,
+        since=_since(after, target),
         flip_ms=None,
         url=url,
         public=seen,
         smoke=(len(checks) - len(failures), len(checks)) if checks and kind == "rollback" else None,
         smoke_failures=tuple(failures),
         connections=open_connections,
+        share=before.share,
         notes=(target.note,) if target.note else (),
     )
+
+
+def _since(after: Observed, target: Target) -> str:
+    shifts = after.history.shifts_of(target.candidate.number) if target.candidate else ()
+    return shifts[-1].at if shifts else after.proxy.routes.since if after.proxy.routes else ""
 
 
 def _smoke(session: ProxySession, target: Target) -> list[Mapping[str, Any]]:
@@ -305,10 +358,11 @@ def _planned(observed: Observed, target: Target, plan: Plan, kind: str) -> MoveR
         how=target.how,
         release=target.release,
         slot=target.slot,
-        previous=observed.live_release,
+        previous=target.candidate or observed.live_release,
         since="",
         flip_ms=None,
         url=None,
+        share=observed.share,
         plan=tuple(describe(plan)),
         notes=(target.note,) if target.note else (),
     )
@@ -323,8 +377,9 @@ def _announce(site: Site, observed: Observed, target: Target) -> None:
             target.release.tag,
             data={
                 "project": site.name,
-                "from": live.tag if live else None,
-                "from_slot": observed.live,
+                "from": (target.candidate or live).tag if live else None,
+                "from_slot": observed.idle if target.candidate else observed.live,
+                "share": observed.share,
                 "to": target.release.tag,
                 "slot": target.slot,
                 "how": target.how,

@@ -168,6 +168,8 @@ def begin(session: ProxySession, epoch: int, operation: Operation, *more: Mappin
         "cold": operation.cold,
         "overtook": operation.overtook,
         "keep": operation.keep,
+        "share": operation.share,
+        "candidate": operation.candidate,
     }
     session.run([{"op": "append", "epoch": epoch, "events": [event, *more]}])
 

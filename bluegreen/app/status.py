@@ -22,7 +22,10 @@ LITTLE_ROOM = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A release in a slot. ``running`` and ``wanted`` count its serving containers."""
+    """A release in a slot. ``running`` and ``wanted`` count its serving containers.
+
+    ``since`` is when live became live, or when a candidate's share became what it is.
+    """
 
     slot: Slot
     release: int
@@ -34,6 +37,7 @@ class Place:
     workers: int
     connections: int
     mark: str | None = None
+    share: int = 0  # percent of the visitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ def status(site: Site, opening: Opening | None = None) -> Status:
 
 def report(observed: Observed, public_host: str, *more: Trouble) -> Status:
     """The status of a picture, with what else has been found. Pure."""
-    live, standby, candidate = observed.live_release, observed.standby, observed.candidate
+    live, standby = observed.live_release, observed.standby
+    candidate = observed.tried.release if observed.share and observed.tried else observed.candidate
     unfinished = observed.history.unfinished
     return Status(
         project=observed.project,
@@ -121,19 +126,29 @@ def _place(observed: Observed, release: Release | None, slot: Slot | None) -> Pl
     stack = [c for c in observed.stack(slot) if c.release == release.number]
     serving = {n for n, s in release.services.items() if s.kind in (Kind.ROUTED, Kind.INTERNAL)}
     record = observed.history.releases.get(release.number)
-    routes = observed.proxy.routes
+    is_live = slot is observed.live
+    share = 0 if release is observed.standby else 100 - observed.share if is_live else observed.share
     return Place(
         slot=slot,
         release=release.number,
         tag=release.tag,
         at=release.at,
-        since=(routes.since if routes and slot is observed.live else "") or "",
+        since=_since(observed, release, is_live=is_live),
         running=sum(1 for c in stack if c.running and c.service in serving),
         wanted=sum(s.replicas for n, s in release.services.items() if n in serving),
         workers=sum(1 for c in stack if c.running and c.service in release.of_kind(Kind.WORKER)),
         connections=sum(observed.proxy.connections.get(ip, 0) for c in stack for ip in c.addresses.values() if ip),
         mark=record.mark if record else None,
+        share=share,
     )
+
+
+def _since(observed: Observed, release: Release, *, is_live: bool) -> str:
+    if is_live:
+        return (observed.proxy.routes.since if observed.proxy.routes else "") or ""
+    shifts = observed.history.shifts_of(release.number)
+    tried = observed.tried
+    return shifts[-1].at if shifts and tried is not None and tried.release.number == release.number else ""
 
 
 def _kept(observed: Observed) -> list[Kept]:
@@ -159,12 +174,14 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 ("bg rollback", f"bg deploy {live.tag} --force    starts a whole new stack"),
             )
         )
+    out.extend(_candidate_troubles(observed))
     out.extend(_proxy_troubles(observed))
     if unfinished is None and live is not None and slot is not None:
         out.extend(_worker_troubles(observed, live, slot))
     back = observed.proxy.back
-    if back is not None and observed.standby is None and back.live_release is not None and unfinished is None:
-        out.append(_standby_trouble(observed, back.live_release))
+    former = back.live_release if back is not None and back.live is not slot else None
+    if former is not None and observed.standby is None and unfinished is None:
+        out.append(_standby_trouble(observed, former))
     if unfinished is not None and observed.proxy.lease is None:
         out.append(
             Trouble(
@@ -201,6 +218,21 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
                 )
             )
     return out
+
+
+def _candidate_troubles(observed: Observed) -> list[Trouble]:
+    """A candidate that has visitors and can't answer all of them."""
+    tried = observed.tried
+    if tried is None or not observed.share or observed.runs_whole(tried.release, observed.idle):
+        return []
+    tag, missing = tried.release.tag, ", ".join(_missing(observed, tried.release, observed.idle))
+    return [
+        Trouble(
+            "candidate.incomplete",
+            f"the candidate {tag} has {observed.share} % of visitors and lacks running containers: {missing}",
+            ("bg rollback    takes them back at once", f"bg logs {tag}"),
+        )
+    ]
 
 
 def _proxy_troubles(observed: Observed) -> list[Trouble]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bluegreen.app.canary import refuse_while_shared
 from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, need_journal, operation_id, still
 from bluegreen.app.tools import preview_url
 from bluegreen.model import labels
@@ -83,6 +84,7 @@ def drain(site: Site, *, now: bool = False, seconds: float = 300.0) -> Upkeep:
         need_journal(observed)
         if observed.live is None:
             raise Refused("drain.nothing", "nothing is live, so nothing drains", next=("bg status",))
+        refuse_while_shared(observed, "its connections are not those of a release that has lost its traffic")
         unfinished = observed.history.unfinished
         interrupted = unfinished if now and unfinished and unfinished.kind == "drain" else None
         addresses = [ip for c in observed.stack(observed.idle) if c.running for ip in c.addresses.values() if ip]
@@ -199,5 +201,8 @@ def what_is_known(observed: Observed, operation: str) -> list[dict[str, Any]]:
     once = [r for r in found if observed.kept(r.number) or (standby is not None and r.number == standby.number)]
     for release in [*once, *([live] if live else [])]:
         events.append({"event": "switched", "op": operation, "to": release.number, "kind": "repair"})
+    if (tried := observed.tried) is not None:  # when it last lost visitors is not known: from now on they drain
+        share = {"release": tried.release.number, "share": observed.share}
+        events.append({"event": "shifted", "op": operation, **share})
     events.append({"event": "end", "op": operation, "outcome": "done", "snapshot": fold(events).snapshot()})
     return events

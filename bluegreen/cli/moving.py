@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from bluegreen.model.events import Event
 
 
+MOVES = ("switch", "shift")
+"""The steps that move traffic."""
+
+
 class Moving:
     """Watches a move, and answers with its result."""
 
@@ -24,15 +28,16 @@ class Moving:
         self._progress = PlainProgress(run)
         self._tag = ""
         self._cold = False
+        self._canary = False
         self.timings: dict[str, float] = {}
         run.watch(self)
 
     def __call__(self, event: Event) -> None:
         if event.kind == "operation":
-            self._tag = event.subject
+            self._tag, self._canary = event.subject, event.data.get("how") == "canary"
         if event.kind == "step-done" and "verified" not in self.timings:
             self._before_the_flip(event)
-        if event.kind == "step-done" and event.name == "switch":
+        if event.kind == "step-done" and event.name in MOVES:
             self._verified(event)
         if self._run.output.form == "text" and self._said(event):
             self._progress(event)
@@ -53,7 +58,7 @@ class Moving:
     def _before_the_flip(self, event: Event) -> None:
         if event.name == "probe" and event.data.get("phase") == "switch":
             self.timings["probe"] = event.ms or 0.0
-        elif event.name != "switch":
+        elif event.name not in MOVES:
             self._cold = True  # the lines of its phases say where the time went
 
     def _verified(self, event: Event) -> None:
@@ -64,7 +69,8 @@ class Moving:
         if self._run.output.form == "text":
             now = time.time()
             page = self._run.page()
-            screen.headline(page, self._kind, self._tag or _tag_of(event), now, self.timings, whole=not self._cold)
+            said = screen.taken_back if self._canary else screen.headline
+            said(page, self._kind, self._tag or _tag_of(event), now, self.timings, whole=not self._cold)
             self._run.output.result(page.lines)
 
     def _said(self, event: Event) -> bool:

@@ -17,6 +17,8 @@ _COLOURS = {
     "LIVE": "32",
     "ROLLED BACK": "32",
     "SWITCHED": "32",
+    "PROMOTED": "32",
+    "CANARY": "36",
     "STAGED": "36",
     "STANDBY": "36",
     "CANDIDATE": "36",

@@ -16,6 +16,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Releases": {
         "deploy": "Put a release into the idle slot, prove it, switch to it.",
         "rollback": "Take the traffic back to the release before, at once.",
+        "canary": "Send a share of the visitors to the candidate.",
+        "promote": "Give the candidate all visitors.",
         "switch": "Go forward to a release that is warm.",
         "preview": "How to look at the idle slot before it gets traffic.",
         "resume": "Go on with an operation that was interrupted.",

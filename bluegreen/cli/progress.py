@@ -104,5 +104,7 @@ def header(event: Event) -> str:
         room = 80 - len(end) - 2
         cut = text if len(text) <= room else f"{text[: room - 1]}…"
         return f"{cut.ljust(room)}  {end}"
-    came = f"{data.get('from')} ({data.get('from_slot')})" if data.get("from") else "nothing"
-    return f"{data.get('project', '')}  {came} -> {data.get('to')} ({data.get('slot')}, {data.get('how')})"
+    share = f", {data['share']} % of visitors" if data.get("share") else ""
+    came = f"{data.get('from')} ({data.get('from_slot')}{share})" if data.get("from") else "nothing"
+    how = "live" if data.get("how") == "canary" else data.get("how")
+    return f"{data.get('project', '')}  {came} -> {data.get('to')} ({data.get('slot')}, {how})"

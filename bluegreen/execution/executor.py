@@ -17,7 +17,7 @@ from bluegreen.execution import proxyside
 from bluegreen.execution.effects import EFFECTS, Workplace
 from bluegreen.model.errors import BluegreenError, SmokeFailed, Unhealthy
 from bluegreen.model.events import Event, Sink, nowhere
-from bluegreen.planning.proxysteps import Activate, Flip, ProxyStep, Smoke
+from bluegreen.planning.proxysteps import Activate, Flip, ProxyStep, Shift, Smoke
 from bluegreen.planning.steps import Plan, RunJob, SmokeCommand, Step, Together
 
 Checkpoint = Callable[[Literal["before", "after"], Step], None]
@@ -27,6 +27,9 @@ PARALLEL = 8
 
 ENDS_AT_ONCE = (RunJob, SmokeCommand)
 """Steps that may take long and leave nothing half done: Ctrl-C ends the wait for them itself."""
+
+MOVES = (Flip, Shift)
+"""Steps that move traffic."""
 
 LAST_EFFECTS_SECONDS = 20.0
 """How long an interruption waits for effects under way: more than a container's usual grace. A second Ctrl-C
@@ -195,7 +198,7 @@ class Executor:
                     op["journal"] = {"step": step.verb, "subject": step.subject, "cause": step.cause}
                 ops.append(self._with_epoch(op))
             moved = self.moved
-            if any(isinstance(step, Flip) for step in part):
+            if any(isinstance(step, MOVES) for step in part):
                 self.moved = None
             results = self.session.send(ops)
             self.moved = moved or _moved(part, results)
@@ -243,7 +246,7 @@ class Executor:
 
 def _moved(steps: Sequence[Step], results: Sequence[Mapping[str, Any]]) -> bool | None:
     for step, result in zip(steps, results, strict=False):
-        if isinstance(step, Flip):
+        if isinstance(step, MOVES):
             return True if result.get("ok") else None if result.get("code") == "unverified" else False
     return False
 

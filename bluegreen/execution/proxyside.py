@@ -20,6 +20,7 @@ from bluegreen.planning.proxysteps import (
     PruneGenerations,
     Record,
     Settle,
+    Shift,
     Smoke,
 )
 from bluegreen.planning.steps import Step
@@ -86,10 +87,11 @@ def _activate(step: Activate, render: Render | None, generation: int | None) -> 
         "op": "activate",
         "parent": generation if step.parent is None else step.parent,
         "topology": isinstance(step, ActivateTopology),
-        "settle": "verified" if isinstance(step, Flip) else "none",
+        "settle": "verified" if isinstance(step, Flip | Shift) else "none",
     }
     if step.routes is None:
-        return {**out, "generation": "back", "back": "parent"}
+        # From a candidate that was taken back no way leads to it again.
+        return {**out, "generation": "back", "back": None if isinstance(step, Shift) else "parent"}
     if render is None or step.settings is None:
         raise AssertionError("a generation to be rendered comes with its settings and a renderer")
     out["generation"] = {"files": dict(render(step.routes, step.settings)), "routes": encode(step.routes)}

@@ -18,6 +18,9 @@ from bluegreen.model.value import dataclass
 SNAPSHOT_RELEASES = 60
 """Releases a snapshot carries: more than are ever kept, few enough that a tail stays a few kilobytes."""
 
+SNAPSHOT_SHIFTS = 12
+"""Shifts that it carries: the steps of a candidate or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
@@ -45,7 +48,7 @@ class Operation:
     """One run of a command that changes something."""
 
     id: str
-    kind: str  # deploy, rollback, switch, abort, prune, drain, down
+    kind: str  # deploy, rollback, switch, promote, shift, abort, prune, drain, down
     at: str = ""
     by: str = ""
     tag: str | None = None
@@ -60,6 +63,8 @@ class Operation:
     last_step: str | None = None
     overtook: str | None = None
     keep: int | None = None  # releases that a prune keeps
+    share: int | None = None  # the percentage that a shift gives the candidate
+    candidate: int | None = None  # the release that a rollback takes its share of the traffic from
 
     @property
     def unfinished(self) -> bool:
@@ -84,10 +89,24 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """One movement of a part of the visitors, from or to a candidate."""
+
+    at: str
+    release: int
+    share: int  # percent of the visitors that are the candidate's from then on
+    source: int  # percent that were, before
+    operation: str
+    by: str = ""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     releases: Mapping[int, ReleaseRecord] = field(default_factory=dict)
     operation: Operation | None = None
     switches: tuple[Switch, ...] = ()
+    shifts: tuple[Shift, ...] = ()
     last_number: int = 0
 
     @property
@@ -106,10 +125,18 @@ class History:
         record = self.releases.get(number)
         return record is not None and record.went_live is not None
 
+    def shifts_of(self, number: int) -> tuple[Shift, ...]:
+        """The shares that a release has had as a candidate, in their order; of older ones the last few."""
+        return tuple(s for s in self.shifts if s.release == number)
+
     def snapshot(self) -> dict[str, Any]:
         """The state to store with an operation's end."""
         newest = sorted(self.releases.items())[-SNAPSHOT_RELEASES:]
-        data = encode(replace(self, releases={}, switches=self.switches[-5:], operation=None))
+        data = encode(
+            replace(
+                self, releases={}, switches=self.switches[-5:], shifts=self.shifts[-SNAPSHOT_SHIFTS:], operation=None
+            )
+        )
         assert isinstance(data, dict)  # noqa: S101 - for the type checker
         # Snapshots are most of what is ever written: what says nothing is left out.
         data["releases"] = {str(number): _telling(record) for number, record in newest}
@@ -187,6 +214,20 @@ def _switched(state: History, event: Mapping[str, Any]) -> History:
     return replace(state, switches=(*state.switches, switch))
 
 
+def _shifted(state: History, event: Mapping[str, Any]) -> History:
+    operation = str(event.get("op", ""))
+    shift = Shift(
+        at=str(event.get("t", "")),
+        release=event["release"],
+        share=event["share"],
+        source=event.get("from", 0),
+        operation=operation,
+        by=state.operation.by if state.operation and state.operation.id == operation else "",
+        reason=event.get("reason"),
+    )
+    return replace(state, shifts=(*state.shifts, shift))
+
+
 def _marked(state: History, event: Mapping[str, Any]) -> History:
     return _update(state, event["release"], mark=event.get("mark"), reason=event.get("reason"))
 
@@ -237,6 +278,7 @@ _CHANGES = {
     "intent": _intent,
     "released": _released,
     "switched": _switched,
+    "shifted": _shifted,
     "marked": _marked,
     "failed": _failed,
     "end": _end,

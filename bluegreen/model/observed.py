@@ -12,7 +12,7 @@ from bluegreen.model.codec import decode
 from bluegreen.model.containers import Container, NetworkInfo
 from bluegreen.model.history import History
 from bluegreen.model.names import Kind, Slot, proxy_container
-from bluegreen.model.release import Release, Routes
+from bluegreen.model.release import Release, Routes, Stack
 from bluegreen.model.value import dataclass
 
 
@@ -101,6 +101,25 @@ class Observed:
         back = self.proxy.back.live_release if self.proxy.back else None
         fresh = [c for c in stack if back is None or c.release != back.number]
         return next((m for m in map(manifest, fresh) if m is not None), None)
+
+    @property
+    def share(self) -> int:
+        """The percentage of visitors that the idle slot's release gets: a candidate's, never a standby's."""
+        return self.proxy.routes.share if self.proxy.routes and self.live else 0
+
+    @property
+    def tried(self) -> Stack | None:
+        """The candidate as the proxy knows it, with or without a share of the traffic."""
+        routes = self.proxy.routes
+        return routes.stacks.get(self.idle) if routes and self.live and (routes.trial or routes.share) else None
+
+    def left_at(self, slot: Slot) -> str:
+        """When the slot's release last lost traffic, RFC 3339 by the proxy container's clock; "" where unknown."""
+        numbers = {c.release for c in self.stack(slot)}
+        moments = [s.at for s in self.history.shifts if s.release in numbers]
+        if self.proxy.routes:
+            moments.append(self.proxy.routes.since)
+        return max(moments, default="")  # all of one form, by one clock
 
     def runs_whole(self, release: Release, slot: Slot) -> bool:
         """Whether every container that serves this release is running in the slot."""

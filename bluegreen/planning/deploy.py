@@ -142,8 +142,17 @@ def _move(observed: Observed, deploy: Deployment) -> list[Step | Together]:
     release, slot = deploy.release, deploy.slot
     stack = placing.stack_of(observed, release, slot)
     live = observed.live_release
-    changed = live is not None and _rendered(live.proxy) != _rendered(release.proxy)
-    upstreams = traffic.topology(observed, slot, stack, release.proxy, force=changed)
+    tried = observed.tried is not None and observed.tried.release.number == release.number  # the proxy has its settings
+    changed = live is not None and not tried and _rendered(live.proxy) != _rendered(release.proxy)
+    upstreams = traffic.topology(
+        observed,
+        slot,
+        stack,
+        release.proxy,
+        trial=observed.live is not None and (deploy.stage or tried),
+        force=changed,
+        testers=deploy.project.force if deploy.project else None,
+    )
     steps: list[Step | Together] = [*upstreams]
     steps.append(traffic.probe_slot(slot, stack, "every new upstream answers through the proxy before it gets traffic"))
     if checks := deploy.project.smoke if deploy.project else release.smoke:

@@ -102,6 +102,24 @@ class Flip(Activate):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shift(Activate):
+    """Give the candidate another share of the visitors, 0..100 percent; live stays live. Never reloads nginx.
+
+    Reported once the proxy itself answers from the new generation.
+    """
+
+    verb = "shift"
+    phase = "switch"
+    slot: Slot
+    tag: str
+    share: int
+
+    @property
+    def subject(self) -> str:
+        return f"{self.share} % of visitors to {self.tag} in {self.slot}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settle(ProxyStep):
     """Wait for a gate: 1 the proxy answers the current generation, 2 no old worker accepts, 3 none is left."""
 

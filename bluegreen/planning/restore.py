@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bluegreen.model.names import Slot
+from bluegreen.model.containers import Container
+from bluegreen.model.names import Slot, slot_network
 from bluegreen.model.observed import Observed
 from bluegreen.model.project import ProxySettings
 from bluegreen.model.release import Release
 from bluegreen.planning import traffic
 from bluegreen.planning.place import as_kept, from_kept, place, stack_of
-from bluegreen.planning.proxysteps import DropBack
+from bluegreen.planning.proxysteps import Drain, DropBack
 from bluegreen.planning.retire import left_over_images, let_go_of_images, never_started, together, workers
 from bluegreen.planning.steps import Plan, RemoveContainer, SaveLogs, Step, Together
 
@@ -18,14 +19,16 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
 
     A standby that is no longer whole is said and left out. ``slot`` must not be the live one.
     """
-    if slot is observed.live:
-        raise AssertionError("a live slot is never restored over")
+    if slot is observed.live or observed.share:
+        raise AssertionError("a slot that has traffic is never restored over")
     steps: list[Step | Together] = []
     notices: list[str] = []
     leaving = [c for c in observed.stack(slot) if c.release != standby]
-    way_back = observed.proxy.back.live_release if observed.proxy.back else None
+    back = observed.proxy.back
+    way_back = back.live_release if back is not None and back.live is slot else None
     if way_back is not None and way_back.number != standby:
         steps.append(DropBack(slot=slot, cause="what it leads to is going"))
+    steps.extend(_last_connections(observed, slot, leaving))
     if leaving:
         steps.append(SaveLogs(names=tuple(c.name for c in leaving), folder=folder, cause="for bg why and bg logs"))
         steps.extend(
@@ -51,6 +54,25 @@ def plan_restore(observed: Observed, slot: Slot, release: int | None, standby: i
     if live is not None and observed.live is not None:
         steps.extend(workers(observed, observed.live, live))
     return Plan(tuple(steps), tuple(notices))
+
+
+def _last_connections(observed: Observed, slot: Slot, leaving: list[Container]) -> list[Step]:
+    """Wait for those of a candidate that had visitors. One that never had any has none to wait for."""
+    had = {number for c in leaving if observed.history.shifts_of(number := c.release)}
+    network = slot_network(observed.project, slot)
+    addresses = tuple(sorted(ip for c in leaving if c.running and (ip := c.addresses.get(network))))
+    release = next((r for n in sorted(had) if (r := observed.release(n)) is not None), None)
+    if release is None or not addresses:
+        return []
+    return [
+        Drain(
+            slot=slot,
+            addresses=addresses,
+            since=observed.left_at(slot),
+            deadline=release.drain,
+            cause=f"no connection to {release.tag} is cut before the drain deadline",
+        )
+    ]
 
 
 def _bring_back(observed: Observed, former: Release, slot: Slot) -> list[Step | Together]:

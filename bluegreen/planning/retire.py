@@ -34,7 +34,6 @@ def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> lis
     """
     leaving = [c for c in observed.stack(slot) if c.release != staying]
     steps: list[Step | Together] = []
-    routes = observed.proxy.routes
     network = slot_network(observed.project, slot)
     addresses = tuple(sorted(ip for c in leaving if c.running and (ip := c.addresses.get(network))))
     if addresses:
@@ -42,13 +41,14 @@ def retire(observed: Observed, slot: Slot, staying: int, *, drain: float) -> lis
             Drain(
                 slot=slot,
                 addresses=addresses,
-                since=routes.since if routes else "",
+                since=observed.left_at(slot),
                 deadline=drain,
                 cause="no connection is cut before the drain deadline",
             )
         )
     back = observed.proxy.back
-    if back is not None and (leaving or (back.live_release is not None and back.live_release.number != staying)):
+    former = back.live_release if back is not None and back.live is slot else None
+    if former is not None and (leaving or former.number != staying):
         steps.append(DropBack(slot=slot, cause="its slot is being reused; rollback is cold until the switch"))
     steps.extend(together([_leave(observed, c) for c in leaving]))
     for number in sorted({c.release for c in leaving if not _worth_keeping(observed, c)}):

@@ -17,17 +17,27 @@ from bluegreen.planning import traffic
 from bluegreen.planning.deploy import Deployment, plan_deploy
 from bluegreen.planning.place import as_kept, from_kept, only_existing
 from bluegreen.planning.retire import workers
+from bluegreen.planning.shift import choose_candidate, plan_take_back
 from bluegreen.planning.steps import Plan, RemoveContainer, Step, Together
+
+FINISHING = "finishing the rollback that was interrupted"
+FORWARD = ("switch", "promote")
+"""Kinds of operation that go forward, to what is warm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a rollback or switch goes. ``done`` says that traffic is there already: an earlier run moved it."""
+    """Where a rollback or switch goes.
+
+    ``done`` says that traffic is there already: an earlier run moved it. ``canary``: live gets back the visitors that
+    ``candidate`` has; its slot and all else stay as they are.
+    """
 
     release: Release
     slot: Slot
-    how: Literal["warm", "staged", "cold", "done"]
+    how: Literal["warm", "staged", "cold", "done", "canary"]
     note: str | None = None
+    candidate: Release | None = None
 
 
 def choose(observed: Observed, to: str | None = None) -> Target:
@@ -38,10 +48,13 @@ def choose(observed: Observed, to: str | None = None) -> Target:
             "rollback.nothing-live", "nothing is live yet, so there is nothing to roll back", next=("bg deploy TAG",)
         )
     unfinished = observed.history.unfinished
+    if (taken := _from_candidate(observed, to, live, live_slot)) is not None:
+        return taken
     if to is None and unfinished and unfinished.kind == "rollback" and unfinished.release == live.number:
-        return Target(live, live_slot, "done", "finishing the rollback that was interrupted")
+        return Target(live, live_slot, "done", FINISHING)
     if to is not None:
         return _named(observed, to, live)
+    _refuse_twice(observed, live)
     standby = observed.standby
     if standby is not None and not observed.history.is_bad(standby.number):
         return Target(standby, live_slot.other, "warm")
@@ -62,6 +75,38 @@ def choose(observed: Observed, to: str | None = None) -> Target:
     )
 
 
+def _from_candidate(observed: Observed, to: str | None, live: Release, slot: Slot) -> Target | None:
+    """A candidate that has visitors loses them first, whatever stands where; so does one that just did."""
+    tried, unfinished = observed.tried, observed.history.unfinished
+    if tried is None:
+        return None
+    meant = to is None or to in (live.tag, str(live.number))
+    if observed.share and meant:
+        return Target(live, slot, "canary", candidate=tried.release)
+    if unfinished and unfinished.kind == "rollback" and unfinished.candidate == tried.release.number and meant:
+        return Target(live, slot, "canary", FINISHING, candidate=tried.release)
+    if observed.share and to in (tried.release.tag, str(tried.release.number)):
+        raise Refused(
+            "rollback.candidate",
+            f"{to} is the candidate, and a rollback goes back",
+            next=("bg promote    all visitors to it", "bg rollback    takes its visitors back"),
+        )
+    return None
+
+
+def _refuse_twice(observed: Observed, live: Release) -> None:
+    """At three in the morning commands are typed twice: the second must not take back the release that was spared."""
+    tried = observed.tried
+    if tried is None or observed.history.unfinished or not observed.history.is_bad(tried.release.number):
+        return
+    raise Refused(
+        "rollback.candidate-taken-back",
+        f"the candidate {tried.release.tag} was taken back already{_because(observed, tried.release.number)}; "
+        f"{live.tag} has all visitors. To go back from {live.tag} too, say where to",
+        next=(*_others(observed, live), "bg abort    removes the candidate", "bg status"),
+    )
+
+
 def _named(observed: Observed, to: str, live: Release) -> Target:
     assert observed.live is not None  # noqa: S101 - the caller has a live release
     number = int(to) if to.isdecimal() else None
@@ -76,7 +121,7 @@ def _named(observed: Observed, to: str, live: Release) -> Target:
         and unfinished.release == live.number
         and live.number in {r.number for r in (*found, *bad)}
     ):
-        return Target(live, observed.live, "done", "finishing the rollback that was interrupted")
+        return Target(live, observed.live, "done", FINISHING)
     if not found:
         if bad:
             raise Refused(
@@ -113,6 +158,8 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
     """The steps of a rollback (``mark``) or of a switch. For a cold target ``deploy`` is its `Deployment`."""
     live = observed.live_release
     leaving = live if mark and live is not None and live.number != target.release.number else None
+    if target.how == "canary":
+        return plan_take_back(observed, deploy.reason, mark=mark)
     if target.how == "done":
         return _finish(observed, target, deploy)
     if target.how == "warm":
@@ -125,7 +172,8 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
         ]
         return Plan(tuple(steps))
     if target.how == "staged":
-        return plan_deploy(observed, replace(deploy, create=only_existing(target.release), jobs=False))
+        forward = plan_deploy(observed, replace(deploy, create=only_existing(target.release), jobs=False))
+        return forward + Plan(tuple(_forgiven(observed, target.release, deploy.kind)))
     leaving_again, observed = as_kept(observed, target.release, target.slot)
     plan = Plan(tuple(leaving_again)) + plan_deploy(
         observed, replace(deploy, create=from_kept(observed, target.release), jobs=False)
@@ -143,7 +191,7 @@ def plan_rollback(observed: Observed, target: Target, deploy: Deployment, *, mar
 
 def _forgiven(observed: Observed, release: Release, kind: str) -> list[Step]:
     """Whoever switches forward to a release marked bad takes the mark away: later rollbacks may go to it again."""
-    if kind != "switch" or not observed.history.is_bad(release.number):
+    if kind not in FORWARD or not observed.history.is_bad(release.number):
         return []
     return [traffic.marked(release, None, "switched to on purpose")]
 
@@ -178,6 +226,11 @@ def choose_switch(observed: Observed, to: str) -> Target:
             next=(f"bg rollback --to {to}    recreates a kept release", f"bg deploy {to}"),
         )
     return Target(warm, observed.idle, "warm" if standby else "staged")
+
+
+def choose_promotion(observed: Observed) -> Target:
+    """The target of `promote`: the candidate, and never what was live before. Raises `Refused`."""
+    return Target(choose_candidate(observed, "promote"), observed.idle, "staged")
 
 
 def _whole_candidate(observed: Observed) -> Release | None:

@@ -27,22 +27,25 @@ def topology(
     settings: ProxySettings,
     *,
     back: bool = False,
+    trial: bool = False,
     force: bool = False,
     testers: Force | None = None,
     cause: str = "",
 ) -> list[Step]:
     """Tell the proxy what the slot holds; nothing where it already knows. No traffic moves.
 
-    ``back`` says that the slot's stack is a standby: the way back leads to it. ``force`` activates in any case
-    (changed settings). ``testers`` may choose the candidate from then on; None: whoever could before.
+    ``back`` says that the slot's stack is a standby: the way back leads to it. ``trial``: it is a candidate that may
+    get a share of the visitors. ``force`` activates in any case (changed settings).
+    ``testers`` may choose the candidate from then on; None: whoever could before.
     """
     routes = observed.proxy.routes or Routes(generation=0)
     stacks = {s: k for s, k in routes.stacks.items() if s is not slot}
     if stack is not None:
         stacks[slot] = stack
-    wanted = replace(routes, stacks=stacks)
+    wanted = replace(routes, stacks=stacks, trial=trial)
     way_back = replace(wanted, live=slot) if back and stack is not None else None
-    if not force and (way_back is None or observed.proxy.back is not None) and _same_upstreams(routes, wanted):
+    has_way = observed.proxy.back is not None and observed.proxy.back.live is slot
+    if not force and (way_back is None or has_way) and _same_upstreams(routes, wanted) and _same_trial(routes, wanted):
         return []
     return [
         ActivateTopology(
@@ -167,6 +170,11 @@ def health_request(target: str, name: str, health: HealthCheck, routes: tuple[Ro
     if host:
         request["host"] = host
     return request
+
+
+def _same_trial(one: Routes, other: Routes) -> bool:
+    """Whether visitors keep their places, or none has one. Where they do, each candidate draws them anew."""
+    return one.trial == other.trial and (not one.trial or one.salt == other.salt)
 
 
 def _same_upstreams(one: Routes, other: Routes) -> bool:

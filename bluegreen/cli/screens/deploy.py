@@ -53,7 +53,8 @@ def lines(page: Page, result: DeployResult, after: Status | None) -> list[str]:
             "NEXT",
             [
                 "bg preview    look at it first",
-                f"bg switch {tag}    all traffic to it",
+                *(["bg canary 10    10 % of visitors to it"] if result.previous else []),
+                "bg promote    all of them",
                 "bg abort    remove it again",
             ],
         )

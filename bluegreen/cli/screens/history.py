@@ -61,6 +61,8 @@ def why_lines(page: Page, why: Why) -> list[str]:
     page.field("WHY", why.message)
     if why.where and not why.message.startswith(why.where):
         page.field("WHERE", why.where)
+    if why.shifts:
+        page.field("SHARES", ", ".join(f"{s.share} % at {short_time(s.at)}" for s in why.shifts))
     if why.logs:
         page.line(f"{'':{INDENT}}last lines:")
         page.quoted(why.logs)
@@ -80,7 +82,8 @@ def _date(at: str) -> str:
 
 
 def _state(row: Row) -> str:
-    return f"{row.state}, bad" if row.mark == "bad" else row.state
+    share = f" {row.shifts[-1].share} %" if row.state == "candidate" and row.shifts and row.shifts[-1].share else ""
+    return f"{row.state}{share}, bad" if row.mark == "bad" else f"{row.state}{share}"
 
 
 def _status(row: Row) -> str:

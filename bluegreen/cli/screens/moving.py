@@ -14,11 +14,11 @@ from bluegreen.model.errors import BluegreenError, Exit, Problem
 if TYPE_CHECKING:
     from bluegreen.app.rollback import MoveResult
 
-_HEADS = {"rollback": "ROLLED BACK", "switch": "SWITCHED"}
+_HEADS = {"rollback": "ROLLED BACK", "switch": "SWITCHED", "promote": "PROMOTED"}
 
 
 def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict[str, Any]:
-    """``rollback --json`` and ``switch --json``. ``verified_ms`` counts from the start of the process."""
+    """``rollback``, ``switch`` and ``promote --json``. ``verified_ms`` counts from the start of the process."""
     verified = timings.get("verified")
     return {
         "project": project,
@@ -28,6 +28,7 @@ def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict
         "tag": result.release.tag,
         "slot": result.slot.value,
         "previous": {"release": result.previous.number, "tag": result.previous.tag} if result.previous else None,
+        "share": result.share,
         "since": result.since or None,
         "url": result.url,
         "public": encode(result.public),
@@ -41,9 +42,22 @@ def data(project: str, result: MoveResult, timings: Mapping[str, float]) -> dict
 
 def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, float], *, whole: bool) -> None:
     """The line that counts. ``whole`` says that the probe and the switch were all there was to do."""
+    page.line(f"{_HEADS[kind]} in {duration(timings['verified'])}   new requests answered by {tag} since {_clock(now)}")
+    _where_time_went(page, timings, whole=whole)
+
+
+def taken_back(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, float], *, whole: bool) -> None:
+    """The same where a candidate had a part of the traffic, and live the rest."""
+    page.line(f"{_HEADS[kind]} in {duration(timings['verified'])}   all visitors on {tag} since {_clock(now)}")
+    _where_time_went(page, timings, whole=whole)
+
+
+def _clock(now: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
+
+
+def _where_time_went(page: Page, timings: Mapping[str, float], *, whole: bool) -> None:
     total = timings["verified"]
-    at = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03}"
-    page.line(f"{_HEADS[kind]} in {duration(total)}   new requests answered by {tag} since {at}")
     if not whole:
         return
     parts = {name: timings[name] for name in ("probe", "switch") if name in timings}
@@ -55,7 +69,9 @@ def headline(page: Page, kind: str, tag: str, now: float, timings: Mapping[str, 
 def lines(page: Page, result: MoveResult, *, flipped: bool) -> list[str]:
     """What follows the headline; the whole of it where an earlier run had moved the traffic."""
     tag, previous = result.release.tag, result.previous
-    if not flipped:
+    if not flipped and result.how == "canary":
+        page.field("FINISHED", f"{tag} had all visitors already; what was left of the {result.kind} is done")
+    elif not flipped:
         page.field("FINISHED", f"{tag} had the traffic already; what was left of the {result.kind} is done")
     left = previous.tag if previous is not None and previous.number != result.release.number else None
     if result.url:
@@ -98,7 +114,13 @@ def smoke_error(result: MoveResult) -> BluegreenError:
 
 
 def _afterwards(page: Page, result: MoveResult, left: str) -> None:
-    if result.kind == "rollback":
+    if result.how == "canary":
+        page.commands("LOGS", [f"bg logs {left} --since 10m    {left} still runs, without traffic"])
+        page.line()
+        page.line(f"{left} is now marked bad, and stays as a candidate at 0 %; {result.release.tag} was not touched.")
+        again = [f"bg canary {result.share}    sends visitors to it again"] if result.share else []
+        page.commands("NEXT", ["bg abort    remove it", "bg deploy TAG    the release that mends it", *again])
+    elif result.kind == "rollback":
         page.commands("LOGS", [f"bg logs {left} --since 10m    {left} still runs, without traffic"])
         page.line()
         page.line(f"{left} is now marked bad: a plain rollback will not go back to it.")

@@ -64,7 +64,7 @@ Summary = Callable[[Sequence[Item], _Names], str]
 
 def _spent(phase: Phase, items: Sequence[Item], now: float) -> float:
     """A switch takes as long as its flip; everything else from its first step's beginning to its last one's end."""
-    single = next((i for i in items if i.verb in ("switch", "public") and i.done), None)
+    single = next((i for i in items if i.verb in ("switch", "shift", "public") and i.done), None)
     if single is not None:
         return (single.ms or 0.0) / 1000
     return max(0.0, (now if phase.running and now else phase.ended) - phase.started)
@@ -137,12 +137,13 @@ def _smoke(items: Sequence[Item], _names: _Names) -> str:
 
 
 def _switch(items: Sequence[Item], _names: _Names) -> str:
-    flip = next((i for i in items if i.verb == "switch" and i.done), None)
+    flip = next((i for i in items if i.verb in ("switch", "shift") and i.done), None)
     if flip is None:
         return ""
     slot = flip.subject.rpartition(" in ")[2]
+    share = "100 %" if flip.verb == "switch" else flip.subject.partition(" of ")[0]
     at = time.strftime("%H:%M:%S", time.localtime(flip.at)) + f".{int(flip.at * 1000) % 1000:03}"
-    return f"100 % to {slot} at {at}, confirmed by the proxy"
+    return f"{share} to {slot} at {at}, confirmed by the proxy"
 
 
 def _workers(items: Sequence[Item], names: _Names) -> str:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 def data(found: Recovered) -> dict[str, Any]:
     """``resume --json`` and ``abort --json``."""
-    return {"operation": found.operation, "live": _release(found.live), "standby": _release(found.standby)}
+    return {
+        "operation": found.operation,
+        "live": _release(found.live),
+        "standby": _release(found.standby),
+        "candidate": _release(found.candidate),
+        "share": found.share,
+    }
 
 
 def lines(page: Page, found: Recovered) -> list[str]:
@@ -21,7 +27,10 @@ def lines(page: Page, found: Recovered) -> list[str]:
         page.field("FINISHED", f"{found.operation} went on to its end")
     elif found.outcome == "aborted":
         what = "the candidate is removed" if found.operation == "candidate" else f"{found.operation} is put back"
-        page.field("ABORTED", what)
+        if found.candidate is not None and found.share:
+            page.field("ABORTED", f"{found.candidate.tag} has lost its {found.share} % of visitors; {what}")
+        else:
+            page.field("ABORTED", what)
     else:
         page.field("NOTHING TO DO", found.operation)
     page.field("LIVE", found.live.tag if found.live else "nothing")

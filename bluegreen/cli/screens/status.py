@@ -39,6 +39,8 @@ def lines(page: Page, status: Status) -> list[str]:
     else:
         page.line(f"LIVE     {_place(status.live)}", status.url or "")
         page.line(f"         {_running(status.live)}", f"since {short_time(status.live.since)}")
+        if 0 < status.live.share < 100:
+            page.line(f"         {status.live.share} % of visitors")
     if status.standby is not None:
         page.line(f"STANDBY  {_place(status.standby)}", "marked bad" if status.standby.mark == "bad" else "warm")
         page.line(f"         {_running(status.standby)}")
@@ -48,9 +50,7 @@ def lines(page: Page, status: Status) -> list[str]:
     elif status.live is not None and status.candidate is None:
         page.field("STANDBY", "none" + (": a rollback recreates a kept release" if any_whole(status.kept) else ""))
     if status.candidate is not None:
-        label = "UNPROVEN" if _unfinished(status) else "STAGED"
-        page.line(f"{label:9}{_place(status.candidate)}", "without traffic")
-        page.line(f"         {_running(status.candidate)}")
+        _candidate(page, status, status.candidate)
     page.commands("NEXT", _moves(status))
     if status.kept:
         page.field("KEPT", ", ".join(_kept(k) for k in status.kept))
@@ -87,14 +87,27 @@ def _moves(status: Status) -> list[str]:
     if _unfinished(status):
         return []  # what to do about that is said with the trouble
     if status.candidate is not None and status.live is not None:
-        tag = status.candidate.tag
-        return [f"bg switch {tag}    all traffic to {tag}", "bg preview    look at it first", "bg abort    remove it"]
+        from bluegreen.cli.screens.canary import moves
+
+        return moves(status.candidate.tag, status.candidate.share)
     if status.standby is None:
         return []
     tag = status.standby.tag
     if status.standby.mark == "bad":
         return [f"bg switch {tag}    forward to {tag} again, if you are sure"]
     return [f"bg rollback    back to {tag}, in milliseconds"]
+
+
+def _candidate(page: Page, status: Status, found: Place) -> None:
+    if found.share:
+        since = f" since {short_time(found.since)}" if found.since else ""
+        page.line(f"CANARY   {_place(found)}", f"{found.share} % of visitors{since}")
+    else:
+        label = "UNPROVEN" if _unfinished(status) else "STAGED"
+        page.line(f"{label:9}{_place(found)}", "without traffic" + (", marked bad" if found.mark == "bad" else ""))
+    page.line(f"         {_running(found)}")
+    if found.connections and not found.share and found.since:
+        page.line(f"         {count(found.connections, 'connection')} still open to it")
 
 
 def _unfinished(status: Status) -> bool:

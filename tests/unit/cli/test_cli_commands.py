@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.world import Kill, World
 
 ENVELOPE = {"schema", "command", "outcome", "data", "errors"}
 ERROR = {"code", "message", "where", "next"}
-PLACE = {"slot", "release", "tag", "at", "since", "running", "wanted", "workers", "connections", "mark"}
+PLACE = {"slot", "release", "tag", "at", "since", "running", "wanted", "workers", "connections", "mark", "share"}
 STEP = {"step", "subject", "cause", "phase"}
 MOVE = {
     "project",
@@ -33,8 +34,10 @@ MOVE = {
     "smoke",
     "connections",
     "plan",
+    "share",
     "notices",
 }
+CANARY = {"project", "live", "candidate", "share", "previous", "url", "shifts", "plan", "notices"}
 DEPLOY = {
     "project",
     "release",
@@ -137,7 +140,7 @@ def test_a_deploy_that_fails_says_who_serves_and_why(bg: Program, world: World) 
 
     why = bg("why", "--json")
     assert set(why.data) == {"why", "notices"}
-    assert set(why.data["why"]) == {"release", "tag", "at", "code", "message", "where", "logs", "operation"}
+    assert set(why.data["why"]) == {"release", "tag", "at", "code", "message", "where", "logs", "operation", "shifts"}
     assert "WHY      api answers GET /health with 500" in bg("why").out
 
 
@@ -148,7 +151,7 @@ def test_stage_and_switch(bg: Program) -> None:
     assert staged.out.startswith("STAGED   v2  green")
     status = bg("status", "--json").data
     assert (status["live"]["tag"], status["candidate"]["tag"]) == ("v1", "v2")
-    assert "bluegreen switch v2" in bg("status").out
+    assert "bluegreen promote " in bg("status").out
     assert bg("abort", "--json").data["live"] == {"release": 1, "tag": "v1"}
     bg("deploy", "v2", "--stage")
     answer = bg("switch", "v2", "--json")
@@ -255,6 +258,7 @@ def test_history(bg: Program, world: World) -> None:
         "dirty",
         "note",
         "live_since",
+        "shifts",
     }
     table = bg("history", "--markdown").out.splitlines()
     assert table[0] == "| Version | Date | Deployed By | Status | Notes |"
@@ -295,7 +299,7 @@ def test_resume_and_abort(bg: Program, world: World) -> None:
     assert not status.wide
     answer = bg("abort", "--json")
     assert (answer.code, answer.document["outcome"]) == (0, "aborted")
-    assert set(answer.data) == {"operation", "live", "standby", "notices"}
+    assert set(answer.data) == {"operation", "live", "standby", "candidate", "share", "notices"}
     refused = bg("resume", "-p", "shop")
     assert (refused.code, refused.err.splitlines()[0]) == (3, "REFUSED  no operation is unfinished")
 
@@ -429,3 +433,77 @@ def test_options_stand_before_and_after_the_command(bg: Program, world: World) -
 
 def _only_one() -> dict[str, str]:
     return {"where": "", "message": "project shop: the only one on this engine"}
+
+
+@pytest.mark.usefixtures("file")
+def test_canary_and_promote(bg: Program, world: World) -> None:
+    bg("deploy", "v1")
+    answer = bg("canary", "--json")
+    assert (answer.code, answer.document["outcome"], answer.data["candidate"]) == (0, "none", None)
+    refused = bg("canary", "10")
+    assert (refused.code, refused.out) == (3, "")
+    assert "there is no candidate: v1 has all visitors" in refused.err
+    bg("deploy", "v2", "--stage")
+
+    answer = bg("canary", "10", "--json")
+    assert (answer.code, answer.document["outcome"]) == (0, "shifted")
+    assert set(answer.data) == CANARY
+    assert (answer.data["share"], answer.data["previous"], answer.data["live"]["tag"]) == (10, 0, "v1")
+    assert set(answer.data["candidate"]) == {"release", "tag", "slot", "share", "since", "mark"}
+    assert set(answer.data["shifts"][0]) == {"at", "release", "share", "source", "operation", "by", "reason"}
+    assert bg("status", "--json").data["candidate"]["share"] == 10
+    assert set(bg("canary", "25", "--dry-run", "--json").data) == CANARY
+    assert bg("canary", "10%", "--json").document["outcome"] == "nothing"
+
+    answer = bg("promote", "--json")
+    assert (answer.code, answer.document["outcome"], answer.data["kind"]) == (0, "switched", "promote")
+    assert set(answer.data) == MOVE
+    assert (answer.data["share"], answer.data["tag"]) == (10, "v2")
+    world.check_clean()
+
+
+@pytest.mark.usefixtures("file")
+def test_the_screens_of_a_canary(bg: Program, world: World) -> None:
+    bg("deploy", "v1")
+    assert "NO CANDIDATE  v1 has all visitors" in bg("canary").out
+    staged = bg("deploy", "v2", "--stage").out
+    assert "bluegreen canary 10   10 % of visitors to it" in staged
+    assert "CANARY   v2 (green) has no visitors" in bg("canary").out
+
+    answer = bg("canary", "10")
+    at = r"\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d"
+    headline = re.escape("CANARY   10 % of visitors to v2 (green) since ") + f"(?:{at})" + ", confirmed by the proxy"
+    assert re.match(headline, " ".join(answer.out.split()).replace("CANARY ", "CANARY   ", 1)), answer.out
+    assert "LIVE     90 % of visitors to v1; who is on v2 stays on it" in answer.out
+    assert "bluegreen canary 25   25 % of visitors to v2" in answer.out
+    assert "bluegreen rollback" in answer.out
+    assert "NOTHING TO DO  10 % of visitors to v2 (green)" in bg("canary", "10").out
+    status = bg("status")
+    assert re.search(f"CANARY   v2  release 2  green +10 % of visitors since (?:{at})\n", status.out), status.out
+    assert "         90 % of visitors\n" in status.out
+    history = bg("history").out
+    assert "candidate 10 %" in history
+
+    refused = bg("deploy", "v3")
+    assert "REFUSED  10 % of visitors are on the candidate v2" in refused.err
+    assert "bluegreen abort " in refused.err
+    all_of_them = bg("canary", "100")
+    assert (all_of_them.code, "bluegreen promote" in all_of_them.err) == (2, True)
+    assert bg("canary", "ten").code == 2
+
+    back = bg("rollback", "--reason", "500s")
+    assert back.err.startswith("shop  v2 (green, 10 % of visitors) -> v1 (blue, live)")
+    assert re.match(r"ROLLED BACK in [\d.]+m?s   all visitors on v1 since \d\d:\d\d:\d\d\.\d{3}\n", back.out), back.out
+    assert "v2 is now marked bad, and stays as a candidate at 0 %; v1 was not touched." in back.out
+    assert "bluegreen abort " in back.out
+    again = bg("rollback")
+    assert (again.code, "v2 was taken back already (500s)" in again.err.replace("\n         ", " ")) == (3, True)
+    why = bg("why").out
+    assert "WHY      500s" in why
+    assert re.search(f"SHARES   10 % at (?:{at}), 0 % at (?:{at})", why), why
+    bg("canary", "5")
+    aborted = bg("abort").out
+    assert "ABORTED  v2 has lost its 5 % of visitors; the candidate is removed" in aborted
+    for answered in (answer, status, refused, back, again, bg("canary")):
+        assert not answered.wide
+    world.check_clean()
