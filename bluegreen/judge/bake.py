@@ -1,0 +1,199 @@
+"""After the switch there is no other side to compare with: does the release do worse than its predecessor did?
+
+Shiryaev-Roberts: R_n = (1 + R_{n-1}) times the likelihood ratio of p1 against p0 for the n-th answer. While errors
+have probability p0 or less, R_n - n is a supermartingale, so R reaches N/alpha within N answers with probability at
+most alpha (Doob). It forgets what went well, and so notices a change whenever it comes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import exp, log, log1p
+
+from bluegreen.judge.wording import Clock, line, percent, utc
+from bluegreen.model.judging import Count, Evidence, JudgeSettings, Outcome, Sample, Verdict, problems
+
+QUIET = 60.0
+"""Seconds for which a client that has seen an error doesn't count: what it sees then has the same cause."""
+
+LEAST_P0 = 1e-4
+WORSE = 4.0
+"""p1 is this many times p0, at least p_max."""
+
+
+class AtRisk:
+    """Which answers count: those to clients that saw no error within the last minute."""
+
+    __slots__ = ("_quiet",)
+
+    def __init__(self) -> None:
+        self._quiet: dict[str, float] = {}  # until when
+
+    def see(self, at: float, client: str, error: bool) -> bool:
+        if self._quiet:
+            until = self._quiet.get(client)
+            if until is not None:
+                if at < until:
+                    return False
+                del self._quiet[client]
+        if error:
+            self._quiet[client] = at + QUIET
+        return True
+
+
+class History:
+    """What the live release did, counted as the bake counts: an upper bound for how often errors are to be expected."""
+
+    def __init__(self) -> None:
+        self._at_risk = AtRisk()
+        self.answers = 0
+        self.errors = 0
+
+    def see(self, at: float, client: str, error: bool) -> None:
+        if self._at_risk.see(at, client, error):
+            self.answers += 1
+            self.errors += error
+
+    def upper(self, doubt: float) -> float:
+        """The largest rate that is not excluded with a probability of error of ``doubt`` (0 to 1)."""
+        return upper_bound(self.errors, self.answers, doubt)
+
+
+def upper_bound(errors: int, answers: int, doubt: float) -> float:
+    """The largest p with n KL(k/n, p) <= log(1/doubt): Chernoff's bound (1952) turned round. 1.0 where n is 0."""
+    if not answers:
+        return 1.0
+    seen, limit = errors / answers, log(1 / doubt) / answers
+    low, high = seen, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _divergence(seen, middle) <= limit else (low, middle)
+    return high
+
+
+def _divergence(seen: float, p: float) -> float:
+    """Kullback-Leibler's, of one draw."""
+    if p >= 1:
+        return 0.0 if seen >= 1 else float("inf")
+    hit = seen * log(seen / p) if seen else 0.0
+    miss = (1 - seen) * log((1 - seen) / (1 - p)) if seen < 1 else 0.0
+    return hit + miss
+
+
+class Alarm:
+    """Shiryaev-Roberts over answers, in logarithms. After ``horizon`` answers it starts anew, with a new alpha."""
+
+    __slots__ = ("_clean", "_erred", "_horizon", "_limit", "_log_r", "answers", "threshold")
+
+    def __init__(self, p0: float, p1: float, alpha: float, horizon: int) -> None:
+        if not 0 < p0 < p1 < 1:
+            raise ValueError(f"p0 {p0:g} and p1 {p1:g} are not between 0 and 1, in this order")
+        self._erred = log(p1 / p0)
+        self._clean = log1p(-p1) - log1p(-p0)
+        self._horizon = horizon
+        self.threshold = horizon / alpha
+        self._limit = log(self.threshold)
+        self._log_r: float | None = None  # None: R is 0
+        self.answers = 0
+
+    def see(self, error: bool) -> bool:
+        """One answer more. Returns whether the threshold is reached now."""
+        if self.answers == self._horizon:
+            self.answers, self._log_r = 0, None
+        self.answers += 1
+        r = self._log_r
+        more = 0.0 if r is None else max(r, 0.0) + log1p(exp(-abs(r)))  # log(1 + R)
+        self._log_r = more + (self._erred if error else self._clean)
+        return self._log_r >= self._limit
+
+    @property
+    def r(self) -> float:
+        return 0.0 if self._log_r is None else exp(min(self._log_r, 690.0))
+
+
+class Bake:
+    """Sees every answer of a release that has all the traffic, in the order of the log.
+
+    ``before``: the history of the one before it; where it is empty the file's p_max is what may be expected.
+    """
+
+    def __init__(
+        self, settings: JudgeSettings, release: str, before: str, history: History, *, clock: Clock = utc
+    ) -> None:
+        if found := problems(settings):
+            raise ValueError("; ".join(found))
+        self.live = before
+        self.candidate = release
+        self.share = 100
+        upper = history.upper(settings.bake_alpha) if history.answers else settings.p_max
+        self.p0 = min(max(upper, LEAST_P0), 0.9)
+        self.p1 = min(max(WORSE * self.p0, settings.p_max), (1 + self.p0) / 2)
+        self._settings = settings
+        self._history = history
+        self._clock = clock
+        self._alarm = Alarm(self.p0, self.p1, settings.bake_alpha, settings.bake_horizon)
+        self._at_risk = AtRisk()
+        self._answers = 0
+        self._errors = 0
+        self._services: Counter[str] = Counter()
+        self._first: Sample | None = None
+        self._reached: Evidence | None = None
+        self._since: float | None = None
+
+    def see(self, at: float, client: str, error: bool, service: str = "", what: str = "") -> bool:
+        """One answer. Returns whether this very one raised the alarm."""
+        if self._since is None:
+            self._since = at
+        if not self._at_risk.see(at, client, error):
+            return False
+        self._answers += 1
+        if error:
+            self._errors += 1
+            self._services[service] += 1
+            self._first = self._first or Sample(at, what, service)
+        if self._alarm.see(error) and self._reached is None:
+            self._reached = self._evidence(at)
+            return True
+        return False
+
+    def verdict(self, at: float) -> Verdict:
+        """FAIL from the alarm on, PASS while there was none, INCONCLUSIVE while there was no answer."""
+        found = self._reached or self._evidence(None)
+        if found.holds:
+            outcome, reason = Outcome.FAIL, line(found, self, self._clock)
+        elif self._answers:
+            outcome, reason = Outcome.PASS, line(found, self, self._clock)
+        else:
+            outcome, reason = Outcome.INCONCLUSIVE, f"{self.candidate} has answered nobody since the switch"
+        warnings: tuple[str, ...] = ()
+        if not self._history.answers:
+            warnings = (f"nothing is known of {self.live}: {percent(self._settings.p_max)} of errors are expected",)
+        return Verdict(
+            outcome,
+            reason,
+            self.live,
+            self.candidate,
+            self.share,
+            at,
+            self._since,
+            (found,),
+            found.alpha,
+            then=self._settings.inconclusive,
+            warnings=warnings,
+        )
+
+    def _evidence(self, at: float | None) -> Evidence:
+        alphas = 2 if self._history.answers else 1  # the bound on the history has an error of its own
+        return Evidence(
+            "bake",
+            at is not None,
+            alphas * self._settings.bake_alpha,
+            self._alarm.r,
+            self._alarm.threshold,
+            Count(self._errors, self._answers),
+            Count(self._history.errors, self._history.answers),
+            tuple(service for service, _ in self._services.most_common() if service),
+            self._first,
+            at,
+            f"{self._errors} of {self._answers} answers were errors where at most {percent(self.p0)} were expected",
+        )
