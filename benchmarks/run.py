@@ -49,7 +49,7 @@ def _measure(names: tuple[str, ...], runs: int | None, *, quick: bool) -> list[S
     from bluegreen.engine.connect import resolve
 
     sections = []
-    offline = set(names) <= {"help"}
+    offline = set(names) <= {"help", "traffic"}
     with nullcontext("") if offline else server_image() as image:
         bench = Bench(image, "" if offline else resolve(None, os.environ).url)
         for name in names:

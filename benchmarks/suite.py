@@ -15,6 +15,7 @@ from benchmarks.processes import Timing, taking_turns, timed
 from benchmarks.project import BLUEGREEN, Bench, Project, project, quiet_environment
 from benchmarks.prove.short import prove
 from benchmarks.sizes import replicas, services
+from benchmarks.traffic import traffic
 from benchmarks.watcher import Watcher
 
 HELP_BAR = 2.0
@@ -178,6 +179,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "deploy": Benchmark(deploy, 7, 3),
     "cost": Benchmark(cost, 11, 3),
     "prove": Benchmark(prove, 20, 4),
+    "traffic": Benchmark(traffic, 7, 3),
 }
 
 LONG: Mapping[str, Benchmark] = {
