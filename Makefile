@@ -14,9 +14,10 @@ there := [ -x $(VENV)/bin/bluegreen ] || { echo "no $(VENV)/bin/bluegreen here: 
 
 # As typed: neither expanded by make, nor seen by a shell as anything but a value.
 deploy: override export TAG := $(value TAG)
+canary: override export PERCENT := $(value PERCENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback status down test chaos walk lint bench prove bench-peers bench-growth dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback canary promote status down test chaos walk lint bench prove bench-peers bench-growth dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +27,12 @@ deploy: engine images $(installed) ## build, start, prove and switch to TAG of t
 
 rollback: ## put the sample's traffic back on the release before, at once
 	@$(there) $(bluegreen) rollback
+
+canary: ## PERCENT of the sample's visitors to its candidate (PERCENT=10); without it, how they are shared
+	@$(there) $(bluegreen) canary $${PERCENT:+-- "$$PERCENT"}
+
+promote: ## all of the sample's visitors to its candidate
+	@$(there) $(bluegreen) promote
 
 status: ## what of the sample is live, and what stands by
 	@$(there) $(bluegreen) status

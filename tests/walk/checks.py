@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bluegreen.app.canary import Canary
 from bluegreen.app.deploy import DeployResult
 from bluegreen.app.recover import Recovered
 from bluegreen.app.rollback import MoveResult
@@ -98,6 +99,9 @@ def status_is_true(world: WalkWorld, observed: Observed, found: Status) -> None:
 
 def _live_is_true(world: WalkWorld, found: Status, troubles: dict[str, str]) -> None:
     served, live = world.served(), world.live()
+    share = world.shared_with()[0]
+    assert (found.candidate.share if found.candidate else 0) == share, f"{found.candidate}, and {share} % in truth"
+    assert found.live is None or found.live.share == 100 - share
     assert (found.live.release if found.live else None) == live, f"status: {found.live}, truth: {live}"
     if found.live is not None:
         assert found.live.slot is served.slot, f"status says {found.live.slot}, {served.slot} answers"
@@ -109,7 +113,8 @@ def _live_is_true(world: WalkWorld, found: Status, troubles: dict[str, str]) -> 
 
 def _idle_is_true(world: WalkWorld, observed: Observed, found: Status, troubles: dict[str, str]) -> None:
     live = world.live()
-    back = observed.proxy.back.live_release if observed.proxy.back else None
+    way = observed.proxy.back
+    back = way.live_release if way is not None and way.live is observed.idle else None
     warm = back is not None and live is not None and not world.hurt(back.number, observed.idle)
     assert (found.standby is not None) == warm, f"status: {found.standby}, the way back: {back}, warm: {warm}"
     if back is not None and not warm and found.operation is None:
@@ -147,13 +152,20 @@ def way_back(observed: Observed) -> None:
 
 
 def expected_rollback(observed: Observed) -> int | str | None:
-    """The release that a rollback goes to; "finish" for one that is to be ended; None for none."""
+    """The release that a rollback goes to; "canary" where a candidate loses its share; "finish" for a rollback that is
+    to be ended; None for none."""
     live = observed.live_release
     if live is None:
         return None
     unfinished = observed.history.unfinished
+    if observed.share:
+        return "canary"
     if unfinished is not None and unfinished.kind == "rollback" and unfinished.release == live.number:
         return "finish"
+    routes = observed.proxy.routes
+    tried = routes.stacks.get(observed.idle) if routes and routes.trial else None
+    if unfinished is None and tried is not None and observed.history.is_bad(tried.release.number):
+        return None  # it was taken back already: the release that was spared is not taken back by typing it twice
     back = observed.proxy.back.live_release if observed.proxy.back else None
     if back is not None:
         running = [c for c in observed.containers if c.slot is observed.idle and c.release == back.number and c.running]
@@ -170,6 +182,9 @@ def as_expected(expected: int | str | None, result: Any, error: BaseException | 
     if isinstance(expected, int):
         assert isinstance(result, MoveResult), f"{expected} could be gone back to: {error!r}"
         assert result.release.number == expected, f"it went to {result.release.number}, not {expected}"
+    elif expected == "canary":
+        assert isinstance(result, MoveResult), f"the candidate's visitors could be taken back: {error!r}"
+        assert result.how == "canary", f"a candidate had visitors, and it went to {result.release}"
     elif expected is None:
         assert isinstance(error, BluegreenError), f"there was nowhere to go, and it says {result}"
 
@@ -211,10 +226,21 @@ def moved(world: WalkWorld, before: Observed | None, result: MoveResult) -> None
     assert world.served().releases <= {live}
     assert world.served().slot in (result.slot, None)
     observed = world.peek()
-    assert result.since == (observed.proxy.routes.since if observed.proxy.routes else "")
+    assert world.shared_with() == (0, None)
+    if result.how != "canary":
+        assert result.since == (observed.proxy.routes.since if observed.proxy.routes else "")
     left = result.previous
     if result.kind == "rollback" and left is not None and left.number != live and observed.proxy.journal == "ok":
         assert observed.history.is_bad(left.number), f"{left} was rolled back, and isn't bad"
+
+
+def shifted(world: WalkWorld, result: Canary, share: int) -> None:
+    """What it says of the visitors is what they get."""
+    if not world.nginx.running:
+        return
+    assert (result.share, result.outcome in ("shifted", "nothing")) == (share, True), result
+    candidate = result.candidate.number if result.candidate and share else None
+    assert world.shared_with() == (share, candidate), f"said {share} % are on {candidate}: {world.shared_with()}"
 
 
 def recovered(world: WalkWorld, result: Recovered) -> None:

@@ -26,19 +26,24 @@ from tests.walk.journal import JournalWatch
 from tests.world import World
 
 PATHS = {"/": "web", "/api/x": "api"}
-BUCKETS = (0, 61)
+BUCKETS = (0, 99)
+"""The first place, which a candidate's visitors have, and the last, which is live's whatever its share."""
 INTENT_OF = ("create", "clone", "start", "stop", "remove", "rename", "set_restart", "tag", "remove_image")
 """Calls that change something an operation journals first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What visitors get. ``releases`` are those that answered: more than one is what must never be."""
+    """What visitors get. ``releases`` are those that answered: more than one is what must never be.
+
+    ``tried`` is what those get who are on a candidate.
+    """
 
     up: bool
     slots: frozenset[Slot | None] = frozenset()
     releases: frozenset[int] = frozenset()
     statuses: tuple[tuple[str, int], ...] = ()
+    tried: Served | None = None
 
     @property
     def slot(self) -> Slot | None:
@@ -83,6 +88,7 @@ class Watch:
     free: bool = True  # nothing is under way, or what may touch anything: `down`
     may_cut: bool = False  # `drain --now`
     lives: list[int | None] = field(default_factory=list)  # releases that had the traffic, in order
+    shares: list[tuple[int, int | None]] = field(default_factory=list)  # of candidates, and which, in order
     complaints: list[str] = field(default_factory=list)
 
 
@@ -155,11 +161,16 @@ class WalkWorld(World):
     def served(self) -> Served:
         if not self.nginx.running:
             return Served(up=False)
+        share = self.shared_with()[0]
+        tried = self._served([b for b in BUCKETS if b < share])
+        return replace(self._served([b for b in BUCKETS if b >= share]), tried=tried if share else None)
+
+    def _served(self, buckets: list[int]) -> Served:
         slots: set[Slot | None] = set()
         releases: set[int] = set()
         statuses = []
         for path in PATHS:
-            for bucket in BUCKETS:
+            for bucket in buckets:
                 self.answered = None  # `_fetch` says who it was
                 slot, status, _ = self.nginx.serve(path, bucket=bucket)
                 slots.add(slot)
@@ -171,12 +182,22 @@ class WalkWorld(World):
 
     def live(self) -> int | None:
         """The release that has the traffic, by the proxy's own files; None where nothing has."""
-        text = self.volume / "current" / "routes.json"
-        if not text.is_file():
-            return None
-        routes = loads(text.read_text())
+        routes = self._routes()
         live = routes.get("live")
         return int(routes["stacks"][live]["release"]["number"]) if live else None
+
+    def shared_with(self) -> tuple[int, int | None]:
+        """The share of a candidate, and its release, by the same files."""
+        routes = self._routes()
+        share, live = int(routes.get("share") or 0), routes.get("live")
+        if not share or not live:
+            return 0, None
+        return share, int(routes["stacks"][Slot(live).other]["release"]["number"])
+
+    def _routes(self) -> dict[str, Any]:
+        text = self.volume / "current" / "routes.json"
+        found: dict[str, Any] = loads(text.read_text()) if text.is_file() else {}
+        return found
 
     def hurt(self, release: int, slot: Slot | None) -> set[str]:
         """Containers that should serve this release and don't run."""
@@ -209,6 +230,12 @@ class WalkWorld(World):
             if self.watch.lives:
                 self.flipped_at = self.nginx.clock.monotonic()
             self.watch.lives.append(live)
+        share, candidate = self.shared_with()
+        if not self.watch.shares or self.watch.shares[-1] != (share, candidate):
+            if self.watch.shares:
+                self.flipped_at = self.nginx.clock.monotonic()
+            self.watch.shares.append((share, candidate))
+        self._look_at_tried(when, found)
         if len(found.slots) > 1 or len(found.releases) > 1:
             self.complain(f"{when}: visitors are of several releases: {found}")
         if live is None:
@@ -221,6 +248,24 @@ class WalkWorld(World):
         for path, status in found.statuses:
             if status != 200 and not any(name.startswith(PATHS[path]) for name in hurt):
                 self.complain(f"{when}: {path} is answered {status} by release {live}, of which nothing is hurt")
+
+    def _look_at_tried(self, when: str, found: Served) -> None:
+        """A candidate's visitors are answered by it, and by nothing else."""
+        tried, (share, candidate) = found.tried, self.shared_with()
+        if tried is None or found.slot is None or candidate is None:
+            return
+        if tried.slots != {found.slot.other} or tried.releases - {candidate}:
+            self.complain(f"{when}: {share} % are for release {candidate}, and get {tried}")
+        hurt = self.hurt(candidate, found.slot.other) | self.sick_of(candidate)
+        for path, status in tried.statuses:
+            if status != 200 and not any(name.startswith(PATHS[path]) for name in hurt):
+                self.complain(f"{when}: {path} is answered {status} by candidate {candidate}, of which nothing is hurt")
+
+    def sick_of(self, release: int) -> set[str]:
+        """Containers of a release that run and do not answer as they should."""
+        found = [c for c in self.engine.containers(self.name) if c.release == release and c.running and c.slot]
+        details = {c.name: self.engine._world.find(c.name).behaviour for c in found}
+        return {f"{c.service}-{c.replica}" for c in found if details[c.name] and details[c.name].answer.status != 200}
 
     # -- hooks ---------------------------------------------------------------------------------------------
     def _agent(self, _container: Container) -> Stream:
@@ -247,7 +292,7 @@ class WalkWorld(World):
             self.complain(f"generation {new} follows {routes.get('parent')}, and {old} was current")
         text = generations / f"{old:06d}" / "routes.json"
         before = loads(text.read_text()) if text.is_file() else {}
-        moved = before.get("live") != routes.get("live")
+        moved = any((before.get(key) or None) != (routes.get(key) or None) for key in ("live", "share"))
         if moved and _upstreams(before) != _upstreams(routes):
             self.complain(f"generation {new} changes topology and routes")
 
@@ -293,6 +338,9 @@ class WalkWorld(World):
         slot = self.served().slot if self.nginx.running else None
         if live is not None and container.slot is slot and container.release == live and container.service != "worker":
             self.complain(f"{method} of {container.name}, which has the traffic")
+        share, candidate = self.shared_with()
+        if share and container.slot is not slot and container.release == candidate and container.service != "worker":
+            self.complain(f"{method} of {container.name}, which has {share} % of visitors")
         held = sum(self.nginx.held.get(ip, 0) for ip in container.addresses.values() if ip)
         waited = self.nginx.clock.monotonic() - self.flipped_at
         if held and not self.watch.may_cut and waited < self.drain:

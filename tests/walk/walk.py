@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
+from bluegreen.app.canary import Canary, canary
 from bluegreen.app.deploy import DeployRequest, DeployResult, deploy
 from bluegreen.app.ground import start_proxy
 from bluegreen.app.recover import Recovered, abort, resume
-from bluegreen.app.rollback import MoveResult, rollback, switch
+from bluegreen.app.rollback import MoveResult, promote, rollback, switch
 from bluegreen.app.site import Site
 from bluegreen.app.upgrade import upgrade_proxy
 from bluegreen.app.upkeep import Upkeep, down, drain, prune, repair_journal
@@ -112,6 +113,21 @@ class Walk:
             checks.moved(self.world, ended.before, ended.result)
         return ended
 
+    def canary(self, share: int, fate: Fate = UNHARMED) -> Ended:
+        ended = self._act(f"canary {share}", lambda site: canary(site, share), fate)
+        if isinstance(ended.result, Canary):
+            checks.shifted(self.world, ended.result, share)
+        return ended
+
+    def promote(self, fate: Fate = UNHARMED) -> Ended:
+        before = self.world.peek().candidate
+        ended = self._act("promote", promote, fate)
+        if isinstance(ended.result, MoveResult):
+            checks.moved(self.world, ended.before, ended.result)
+            assert before is not None, "promoted, and there was no candidate"
+            assert ended.result.release.number == before.number, f"{ended.result.release} is not the candidate"
+        return ended
+
     def abort(self, fate: Fate = UNHARMED) -> Ended:
         before = self.world.peek()
         ended = self._act("abort", abort, fate)
@@ -199,6 +215,8 @@ class Walk:
             self._needs(self.proxy_repair())
         if self.world.peek().history.unfinished is not None:
             self._needs(self.abort())
+        if self.world.peek().share:
+            self._needs(self.abort())
         self._needs(self.deploy("good"))
         self._needs(self.deploy("good"))
         checks.clean(self.world)
@@ -223,6 +241,7 @@ class Walk:
         world.journal.complaints.clear()
         world.watch = Watch(word, free=free, may_cut=may_cut)
         world.watch.lives.append(world.live())
+        world.watch.shares.append(world.shared_with())
         state = world.engine.state()
         try:
             ended.result = act(world.site(doom))
@@ -258,6 +277,12 @@ class Walk:
         lives = [*watch.lives, self.world.live()] if self.world.nginx.running else watch.lives
         strange = set(lives) - targets
         assert not strange, f"{where}: traffic went from {watch.lives[0]} over {lives}, and only {targets} was wanted"
+        asked = {(int(e.get("share") or 0), e.get("release")) for e in self.world.journal.begun}
+        unfinished = ended.before.history.unfinished if ended.before is not None else None
+        if unfinished is not None and unfinished.share is not None:
+            asked.add((unfinished.share, unfinished.release))
+        odd = {(share, release) for share, release in watch.shares if share} - asked - set(watch.shares[:1])
+        assert not odd, f"{where}: {odd} had visitors, and only {asked} was asked for"
 
     def _is_honest(self, where: str, ended: Ended, state: dict[str, Any]) -> None:
         """An error's exit code says what was changed, and the error what to do next."""
@@ -292,6 +317,8 @@ class Walk:
             return True
         unfinished = before.history.unfinished
         if before.proxy.lease is not None and isinstance(error, Held):
+            return True
+        if before.share and ended.code == "canary.has-traffic":
             return True
         if not self.faults.nothing_sick:
             return True

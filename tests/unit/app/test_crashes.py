@@ -16,9 +16,10 @@ from functools import partial
 
 import pytest
 
+from bluegreen.app.canary import canary
 from bluegreen.app.ground import start_proxy
 from bluegreen.app.recover import abort, resume
-from bluegreen.app.rollback import rollback, switch
+from bluegreen.app.rollback import promote, rollback, switch
 from bluegreen.app.upgrade import upgrade_proxy
 from bluegreen.app.upkeep import down, drain, prune, repair_journal
 from bluegreen.engine.behaviour import Answer, Behaviour
@@ -45,6 +46,12 @@ def deployed(*tags: str) -> Act:
 def staged(world: World) -> None:
     deployed("v1", "v2")(world)
     world.deploy("v3", stage=True)
+
+
+def shared(world: World) -> None:
+    """The candidate has a share of the visitors."""
+    staged(world)
+    canary(world.site(), 25)
 
 
 def rolled_back(world: World) -> None:
@@ -111,6 +118,14 @@ def back(world: World) -> object:
     return rollback(world.site(), reason="500s")
 
 
+def shift(share: int) -> Act:
+    return lambda world: canary(world.site(), share)
+
+
+def promoted(world: World) -> object:
+    return promote(world.site())
+
+
 def cold(world: World) -> object:
     return rollback(world.site(), "v1", reason="500s")
 
@@ -118,13 +133,15 @@ def cold(world: World) -> object:
 @dataclass(frozen=True)
 class Row:
     """A kind of plan. ``gap``: the public listener may refuse meanwhile, which is announced. ``gone``: at its end
-    nothing is left. ``like`` another one's: each place gets one of the ways on, by turns (CHAOS=all: each)."""
+    nothing is left. ``like`` another one's: each place gets one of the ways on, by turns (CHAOS=all: each).
+    ``between``: a third coherent state that it goes through."""
 
     prepare: Act
     act: Act
     gap: bool = False
     gone: bool = False
     like: bool = False
+    between: str | None = None
 
 
 TWO, THREE = deployed("v1", "v2"), deployed("v1", "v2", "v3")
@@ -143,6 +160,16 @@ PLANS: dict[str, Row] = {
     "rollback past a candidate": Row(staged, lambda w: rollback(w.site()), like=True),
     "switch forward": Row(rolled_back, lambda w: switch(w.site(), "v2")),
     "switch to a candidate": Row(staged, lambda w: switch(w.site(), "v3")),
+    "shift": Row(staged, shift(10)),
+    "shift to more": Row(shared, shift(50), like=True),
+    "shift to nobody": Row(shared, shift(0), like=True),
+    "promote": Row(shared, promoted),
+    "rollback of a candidate with a share": Row(shared, back),
+    "rollback past a candidate with a share": Row(shared, cold, like=True, between="v2"),
+    "abort of a candidate with a share": Row(shared, aborted),
+    "abort of a shift": Row(struck(shared, shift(50), "shift"), aborted, like=True),
+    "resume of a shift": Row(struck(staged, shift(10), "begin shift"), resumed, like=True),
+    "resume of a rollback of a candidate": Row(struck(shared, back, "shift"), resumed, like=True),
     "abort of a candidate": Row(staged, aborted),
     "abort of a deploy before its switch": Row(struck(TWO, deploy("v3"), "start shop-blue-web"), aborted, like=True),
     "abort of a cold rollback before its flip": Row(struck(THREE, cold, "start shop-green-web"), aborted, like=True),
@@ -172,6 +199,7 @@ def test_struck_anywhere_it_serves_a_coherent_state_and_every_way_on_ends_clean(
         before, start = world.serving(), world.observed()
         after, *effects = in_fork(partial(whole, world, row)).splitlines()
         possible = {before, None if after == "None" else after, *((None,) if row.gap else ())}
+        possible |= {row.between} if row.between else set()
         cells: list[Cell] = []
         for at, effect in enumerate(["the start", *effects]):
             turn = (WAYS_ON[(at + list(PLANS).index(name)) % len(WAYS_ON)],)

@@ -80,6 +80,19 @@ class Machine(RuleBasedStateMachine):
     def switch(self, fate: Fate) -> None:
         self.walk.switch(fate)
 
+    @rule(share=st.sampled_from((0, 1, 10, 50, 99)), fate=FATES)
+    def canary(self, share: int, fate: Fate) -> None:
+        self.walk.canary(share, fate)
+
+    @rule(share=st.sampled_from((10, 50)), stage_fate=FATES, fate=FATES)
+    def stage_and_canary(self, share: int, stage_fate: Fate, fate: Fate) -> None:
+        self.walk.deploy("good", stage_fate, stage=True)
+        self.walk.canary(share, fate)
+
+    @rule(fate=FATES)
+    def promote(self, fate: Fate) -> None:
+        self.walk.promote(fate)
+
     @rule(fate=FATES)
     def abort(self, fate: Fate) -> None:
         self.walk.abort(fate)
