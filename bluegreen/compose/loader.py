@@ -152,6 +152,8 @@ def _read(top: Table, name: str, file: Path, directory: Path, known: Variables) 
         smoke=tuple(settings.smoke),
         smoke_commands=tuple(settings.commands),
         prove=settings.prove,
+        guard=settings.guard,
+        guard_checks=settings.guard_checks,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bluegreen.compose.digest import config_digest, file_digest, release_digest
 from bluegreen.model.codec import encode
+from bluegreen.model.guard import GuardCheck
 from bluegreen.model.project import Build, Force, Project, Service, SmokeCheck
 
 MASK = "********"
@@ -32,6 +33,7 @@ def to_data(project: Project, *, reveal: bool = False) -> dict[str, Any]:
             *({"command": c.text if reveal else _without_passwords(c.written, reveal)} for c in project.smoke_commands),
         ],
         "prove": encode(project.prove),
+        "guard": encode(project.guard) | {"checks": [_check(check, reveal) for check in project.guard_checks]},
         "services": {name: _service(service, reveal) for name, service in project.services.items()},
         "networks": {name: encode(network) for name, network in project.networks.items()},
         "volumes": {name: encode(volume) for name, volume in project.volumes.items()},
@@ -48,6 +50,11 @@ def to_yaml(project: Project, *, reveal: bool = False) -> str:
 
 def _force(force: Force, reveal: bool) -> dict[str, str] | None:
     return None if not force.secret else {**encode(force), "secret": force.secret if reveal else MASK}
+
+
+def _check(check: GuardCheck, reveal: bool) -> dict[str, Any]:
+    data: dict[str, Any] = encode(check)
+    return data if reveal else data | {key: MASK for key in ("command", "url") if data.get(key)}
 
 
 def _smoke(check: SmokeCheck, reveal: bool) -> dict[str, Any]:

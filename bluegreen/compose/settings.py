@@ -11,13 +11,15 @@ from bluegreen.compose import values
 from bluegreen.compose.canary import KEYS as CANARY
 from bluegreen.compose.canary import read_canary
 from bluegreen.compose.extension import HOUR, read_expectation
+from bluegreen.compose.guard import read_guard
 from bluegreen.compose.prove import read_prove
 from bluegreen.compose.tree import Node, Scalar, Table
 from bluegreen.model import names
+from bluegreen.model.guard import GuardCheck, GuardSettings
 from bluegreen.model.project import Force, ProxySettings, Script, SmokeCheck
 from bluegreen.model.prove import ProveSettings
 
-_KEYS = ("proxy", "keep", "source", "drain", "smoke", "prove")
+_KEYS = ("proxy", "keep", "source", "drain", "smoke", "prove", "guard")
 _PROXY = (
     "listen",
     "preview",
@@ -57,6 +59,8 @@ class Settings:
     smoke: list[SmokeCheck] = field(default_factory=list)
     commands: list[Script] = field(default_factory=list)
     prove: ProveSettings = field(default_factory=ProveSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    guard_checks: tuple[GuardCheck, ...] = ()
 
     def proxy_settings(self, listen: str | None) -> ProxySettings:
         """``listen`` is what the services suggest where the file itself says nothing."""
@@ -83,6 +87,8 @@ def read_settings(node: Node | None) -> Settings:
         _smoke(item, found)
     if (n := entry("prove")) is not None:
         found.prove = read_prove(n)
+    if (n := entry("guard")) is not None:
+        found.guard, found.guard_checks = read_guard(n)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
+from bluegreen.model.guard import GuardCheck, GuardSettings
 from bluegreen.model.names import Kind
 from bluegreen.model.prove import ProveSettings
 from bluegreen.model.value import dataclass
@@ -210,6 +211,8 @@ class Project:
     drain: float = 300.0  # seconds a retired slot's connections may live before its containers are stopped
     smoke: tuple[SmokeCheck, ...] = ()
     prove: ProveSettings = field(default_factory=ProveSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    guard_checks: tuple[GuardCheck, ...] = ()
     smoke_commands: tuple[Script, ...] = ()
     notices: tuple[Notice, ...] = ()
 

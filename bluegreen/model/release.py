@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from bluegreen.model.guard import GuardSettings
 from bluegreen.model.names import Kind, Slot
 from bluegreen.model.project import Dependency, HealthCheck, ProxySettings, Route, SmokeCheck
 from bluegreen.model.value import dataclass
@@ -48,6 +49,7 @@ class Release:
     drain: float = 300.0
     proxy: ProxySettings = field(default_factory=ProxySettings)  # what the proxy is rendered with, and made again with
     keep: int = 5
+    guard: GuardSettings = field(default_factory=GuardSettings)
     schema: int = SCHEMA
 
     def __str__(self) -> str:

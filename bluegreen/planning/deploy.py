@@ -85,6 +85,7 @@ def draft(
         drain=project.drain,
         proxy=project.proxy,
         keep=project.keep,
+        guard=project.guard,
     )
 
 

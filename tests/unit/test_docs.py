@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bluegreen.cli.program import COMMANDS, program
-from bluegreen.compose import canary, extension, keys, load, prove, settings
+from bluegreen.compose import canary, extension, guard, keys, load, prove, settings
 from bluegreen.model.project import Project
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +145,8 @@ def test_the_example_of_everything_has_every_key(example: Path) -> None:
     methods = set(settings._METHODS)
     assert {key for check in ours["smoke"] for key in check} - methods == set(settings._SMOKE) - methods
     assert set(ours["prove"]) == set(prove.KEYS)
+    assert set(ours["guard"]) == set(guard.KEYS)
+    assert {key for check in ours["guard"]["checks"] for key in check} == set(guard.CHECK)
     assert {key for service in services for key in service} == set(extension._KEYS)
     health = services[0]["health"]
     assert set(health) == set(extension._HEALTH)
