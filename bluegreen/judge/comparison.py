@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import exp, log
+from operator import add
 
 ERROR_RATIOS = (2.0, 4.0, 8.0, 16.0, 64.0, 1024.0)
 SLOW_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0)
@@ -35,7 +36,7 @@ class Comparison:
     def see(self, candidate: bool, w: float) -> bool:
         """One client more; ``w`` is above 0 and below 1. Returns whether the threshold is reached now."""
         changes = _changes(self._ratios, self._tolerated, w)[candidate]
-        logs = self._logs = [have + change for have, change in zip(self._logs, changes, strict=True)]
+        logs = self._logs = list(map(add, self._logs, changes))
         # The mean is at most the largest, which spares the exponentials nearly always.
         return max(logs) >= self._limit and self.log_e >= self._limit
 

@@ -211,7 +211,10 @@ class Judge:
         split = self._split
         found = split.evidence("split", 0.0, [0, 0])
         seen = Count(split.hits[True], split.hits[True] + split.hits[False])
-        return Evidence("split", found.holds, e=found.e, threshold=found.threshold, candidate=seen, at=found.at)
+        said = f"{split.expected:.0f} were to be expected"
+        return Evidence(
+            "split", found.holds, e=found.e, threshold=found.threshold, candidate=seen, at=found.at, said=said
+        )
 
     def _reason(
         self,
@@ -228,7 +231,7 @@ class Judge:
             return line(passing, self, self._clock)
         if not passing.candidate.of:
             return f"{self.candidate} has answered nobody in this step: no traffic is neither pass nor failure"
-        worse = " and ".join(f"{short(e.e or 0)} for {e.name}" for e in compared)
+        worse = " and ".join(f"{short(e.e or 0)} of {short(e.threshold or 0)} for {e.name}" for e in compared)
         needed = clean_needed(self._settings.p_max, self._settings.beta)
         return (
             f"{line(passing, self, self._clock)} ({needed} clean clients are needed), "
@@ -248,12 +251,12 @@ class Judge:
                 else "its answers count once a second instead of once a client"
             )
             found.append(
-                f"clients can't be told apart: {pool.part:.0%} of the requests were of one, {pool.client}; {instead}. "
-                "If that is a load balancer, name it in trusted_proxies"
+                f"clients can't be told apart: {percent(pool.part)} of the requests were of one, {pool.client}; "
+                f"{instead}. If that is a load balancer, name it in trusted_proxies"
             )
         elif self._addresses.client is not None:
             found.append(
-                f"{self._addresses.part:.0%} of the requests came from one address, {self._addresses.client}; its "
+                f"{percent(self._addresses.part)} of the requests came from one address, {self._addresses.client}; its "
                 "clients are told apart by cookie, and each of their places counts once. If that is a load balancer, "
                 "name it in trusted_proxies"
             )
@@ -265,7 +268,7 @@ class Judge:
 class _Counted:
     """A comparison, whom it has counted, and how it stood when it reached its threshold."""
 
-    __slots__ = ("_comparison", "_draws", "_first", "_services", "hits", "reached")
+    __slots__ = ("_comparison", "_draws", "_first", "_services", "expected", "hits", "reached")
 
     def __init__(self, sticky: bool, comparison: Comparison) -> None:
         self._comparison = comparison
@@ -273,6 +276,7 @@ class _Counted:
         self._services: Counter[str] = Counter()  # where the candidate's clients met it first
         self._first: Sample | None = None
         self.hits = [0, 0]  # on live, on the candidate
+        self.expected = 0.0  # on the candidate
         self.reached: Evidence | None = None
 
     def see(
@@ -289,6 +293,7 @@ class _Counted:
         if w is None:
             return False
         self.hits[candidate] += 1
+        self.expected += w
         if candidate:
             self._services[sample.service] += 1
             if self._first is None:

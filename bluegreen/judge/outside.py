@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bluegreen.judge.wording import percent
 from bluegreen.model.judging import Count, Evidence, Facts, JudgeSettings
 
 
@@ -40,7 +41,7 @@ def _error_rate(settings: JudgeSettings, answered: Mapping[str, Count]) -> list[
         return [Evidence("error_rate", False, said=said)]
     worst = max(rates, key=rates.__getitem__)
     count, limit = answered[worst], settings.max_error_rate
-    said = f"{worst}: {count.hit} of {count.of} requests failed, {rates[worst]:.2%} of at most {limit:.2%}"
+    said = f"{worst}: {count.hit} of {count.of} requests failed, {percent(rates[worst])} of at most {percent(limit)}"
     return [Evidence("error_rate", rates[worst] > limit, candidate=count, services=(worst,), said=said)]
 
 

@@ -18,8 +18,6 @@ class Between(Protocol):
     def live(self) -> str: ...
     @property
     def candidate(self) -> str: ...
-    @property
-    def share(self) -> int: ...
 
 
 def utc(moment: float) -> str:
@@ -40,7 +38,7 @@ def line(evidence: Evidence, between: Between, clock: Clock = utc) -> str:
         return text
     if name == "split":
         seen = evidence.candidate
-        return f"{_of(seen)} went to {between.candidate}, {between.share} % were asked for: {_number(evidence)}"
+        return f"{_of(seen)} went to {between.candidate}, {evidence.said}: {_number(evidence)}"
     if name == "pass":
         return (
             f"{between.candidate}: {_of(evidence.candidate)} saw errors in this step, {evidence.said}: "
@@ -76,6 +74,7 @@ def short(value: float) -> str:
     """Three digits that tell, and never one that reaches what it doesn't: cut, not rounded."""
     if value >= 1e6:
         return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
-    if value >= 10:
+    if value >= 100:
         return str(int(value))
-    return f"{int(value * 100) / 100:g}"
+    places = 10 if value >= 10 else 100
+    return f"{int(value * places) / places:g}"
