@@ -8,3 +8,6 @@ and ``os``, plain classes, and ``TYPE_CHECKING`` as a name of our own, which typ
 
 PROTOCOL = 1
 """Number of the contract in `PROTOCOL.md`. Raised when an operator's older or newer tool could go wrong."""
+
+SEPARATOR = b"\x1e"
+"""In an answer: before raw data, and in that instead of each line's end."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import select
 
-from .agent import Agent
+from .agent import Agent, written
 from .clock import Clock
 from .errors import EndOfSession
 from .files import Files
-from .jsonl import dumps, loads
+from .jsonl import loads
 from .nginx import RealNginx, started
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STATE = "/bg"
 VERSION = "/opt/bluegreen/version"
@@ -49,10 +53,10 @@ def _serve(agent: Agent) -> None:
         *lines, pending = (pending + part).split(b"\n")
         for line in lines:
             if line.strip():
-                _write((dumps(_answer(agent, line)) + "\n").encode())
+                _write(written(_answer(agent, line)) + b"\n")
 
 
-def _answer(agent: Agent, line: bytes) -> dict[str, object]:
+def _answer(agent: Agent, line: bytes) -> dict[str, Any]:
     try:
         request = loads(line.decode())
         if not isinstance(request, dict):

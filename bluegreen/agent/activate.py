@@ -35,6 +35,7 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
         agent.check_epoch(op)
         done = _done(agent.store, operation, parent, op)
         routes = _content(agent.store, op, done=done)
+    others_may_choose = topology and "force" in op and force.write(agent.files, op["force"])
     # Outside the lock, so that a rollback never waits for another's nginx -t.
     staged = None if done else _stage(agent, operation, op, routes)
     watch.lap("staged")
@@ -43,7 +44,7 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
         renamed = None if staged is None else _flip(agent, op, staged, routes, parent, operation)
         number = agent.store.current() or 0
         watch.lap("flipped")
-        reloaded = _reload(agent, topology=topology)
+        reloaded = _reload(agent, topology=topology, anyway=others_may_choose)
 
     if topology:
         _await_effect(agent, op, number, parent)
@@ -148,8 +149,6 @@ def _stage(agent: Agent, operation: str, op: dict[str, Any], routes: dict[str, A
     staged = agent.store.stage(operation, op["generation"]["files"], routes)
     agent.store.mark_skew(staged, routes, _since(agent, routes, before))
     if op.get("topology"):
-        if "force" in op:
-            force.write(agent.files, op["force"])
         complaint = agent.nginx.test(agent.files.path(f"{staged}/nginx.conf"))
         if complaint is not None:
             agent.files.remove(staged)
@@ -188,11 +187,14 @@ def _since(agent: Agent, routes: dict[str, Any], before: dict[str, Any]) -> str:
     return before.get("since") or "" if routes.get("live") == before.get("live") else rfc3339(agent.clock.now())
 
 
-def _reload(agent: Agent, *, topology: bool) -> bool:
+def _reload(agent: Agent, *, topology: bool, anyway: bool) -> bool:
     if not topology:
         return reload_where_due(agent)
     served = agent.nginx.served()
-    if served is not None and served["compiled"] is not None and served["compiled"] == agent.store.digest("current"):
+    loaded = (
+        served is not None and served["compiled"] is not None and served["compiled"] == agent.store.digest("current")
+    )
+    if loaded and not anyway:
         return False
     agent.nginx.reload()
     return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from . import PROTOCOL, activate, shelf
+from . import PROTOCOL, SEPARATOR, activate, shelf
 from .clock import parse_rfc3339, rfc3339
 from .errors import EndOfSession, Refusal
 from .files import NO_SPACE, RESERVE
 from .journal import SCHEMA, Journal
+from .jsonl import dumps
 from .lease import Leases
 from .probe import probe
 from .store import Store
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .files import Files
+    from .follow import Log
     from .nginx import Nginx
+
+LOGS = "/var/log/bluegreen"
+"""The other volume: the access log, and what is kept of it."""
 
 GENERATIONS_KEPT = 20
 """After each operation: those who only ever switch back and forth would fill the volume otherwise."""
@@ -50,7 +55,9 @@ class Agent:
         called: Callable[[], bool] = lambda: False,
         version: str = "",
         on: Callable[[str], None] | None = None,
+        logs: str = LOGS,
     ) -> None:
+        self.logs = logs
         self.files = files
         self.nginx = nginx
         self.clock = clock
@@ -68,6 +75,16 @@ class Agent:
         self._renew_at = 0.0
         self._unrecorded = ""
         self._to_sync = False
+        self._log: Log | None = None
+
+    @property
+    def log(self) -> Log:
+        """The access log as this session reads it."""
+        if self._log is None:
+            from .follow import Log  # a rollback never comes here
+
+            self._log = Log(self.logs, self.nginx)
+        return self._log
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a request's operations up to the first that fails."""
@@ -376,6 +393,34 @@ def _prune(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     return {"removed": removed}
 
 
+def _follow(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
+    from .follow import follow
+
+    return follow(agent, op)
+
+
+def _record(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
+    from .rows import record
+
+    return record(agent, op)
+
+
+def _rows(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
+    from .rows import rows
+
+    return rows(agent, op)
+
+
+def written(answer: dict[str, Any]) -> bytes:
+    """An answer as it travels, without the line's end: JSON, and after `SEPARATOR` the raw ``data`` of its last result,
+    whose own line ends become that, too. In a log that nginx wrote as JSON no such byte can stand."""
+    results = answer["results"]
+    data = results[-1].pop("data", None) if results else None
+    if data is None:
+        return dumps(answer).encode()
+    return dumps(answer).encode() + SEPARATOR + bytes(data).replace(b"\n", SEPARATOR)
+
+
 OPS = {
     "hello": _hello,
     "read": _read,
@@ -396,4 +441,7 @@ OPS = {
     "preview": _preview,
     "usage": _usage,
     "prune": _prune,
+    "follow": _follow,
+    "record": _record,
+    "rows": _rows,
 }

@@ -25,14 +25,19 @@ SETS = (
 )
 
 
-def write(files: Files, rules: dict[str, Any] | None) -> None:
-    """Put the rules into the volume, for the next reload; None takes away what is there. Raises ``invalid``."""
+def write(files: Files, rules: dict[str, Any] | None) -> bool:
+    """Put the rules into the volume, for the next reload; None takes away what is there. Raises ``invalid``.
+
+    Answers whether that changed anything.
+    """
+    before = files.read(FILE)
     if rules is None:
         files.unlink(FILE)
-        return
+        return before is not None
     text = _text(str(rules.get("header")), str(rules.get("cookie")), str(rules.get("secret")))
-    if files.read(FILE) != text:
+    if before != text:
         files.write(FILE, text)
+    return before != text
 
 
 def _text(header: str, cookie: str, secret: str) -> str:

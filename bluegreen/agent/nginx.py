@@ -73,6 +73,10 @@ class Nginx:
         """Names this start of the proxy container: another one after each restart."""
         raise NotImplementedError
 
+    def writes(self, device: int, inode: int) -> bool:
+        """Whether one of its processes has this file open."""
+        raise NotImplementedError
+
     def served(self) -> dict[str, Any] | None:
         """What the control socket answers: ``generation`` and the digest it ``compiled``; None without an answer."""
         answer = self.fetch([{"path": STATE, "headers": {"Host": "bluegreen"}, "timeout": 1.0}])[0]
@@ -126,6 +130,9 @@ class RealNginx(Nginx):
             connection.close()
         return None
 
+    def writes(self, device: int, inode: int) -> bool:
+        return any(_has_open(pid, device, inode) for pid in os.listdir("/proc") if pid.isdigit())
+
     def memory(self) -> int:
         return sum(_memory(name) for name in os.listdir("/proc") if name.isdigit())
 
@@ -155,6 +162,25 @@ def _workers() -> tuple[list[tuple[int, int]], int]:
         elif title.startswith(b"nginx: worker process"):
             active.append((int(name), started(int(name))))
     return active, draining
+
+
+def _has_open(pid: str, device: int, inode: int) -> bool:
+    """Whether this process is nginx's and has the file open. One that ends meanwhile has not."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if not file.read().startswith(b"nginx: "):
+                return False
+        handles = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    for handle in handles:
+        try:
+            info = os.stat(f"/proc/{pid}/fd/{handle}")
+        except OSError:
+            continue
+        if (info.st_dev, info.st_ino) == (device, inode):
+            return True
+    return False
 
 
 def _memory(pid: str) -> int:
