@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bluegreen.agent.agent import Agent
+from bluegreen.agent.agent import Agent, written
 from bluegreen.agent.clock import Clock
 from bluegreen.agent.files import Files
-from bluegreen.agent.jsonl import dumps, loads
+from bluegreen.agent.jsonl import loads
 from bluegreen.agent.nginx import STATE, Nginx, Workers
 from bluegreen.agent.wire import Answer
 from bluegreen.model.codec import decode
@@ -67,11 +67,15 @@ class MemoryNginx(Nginx):
         """Long-lived connections keep the workers of each reload until `finish_drain`."""
         self.held: dict[str, int] = {}
         """Connections that the proxy holds, by address."""
+        self.writing: set[tuple[int, int]] = set()
+        """Files, by device and inode, that a worker has open still after they were renamed."""
         self.reloads = 0
         self.sessions = 0
         self.dead: set[str] = set()
         """Sessions whose agent was killed."""
         self.root = root
+        self.logs = root.with_name(f"{root.name}-log")
+        """The access log's volume, which `log` fills."""
         self._fetch = fetch
         self._starts = 0
         self._draining = 0
@@ -106,6 +110,12 @@ class MemoryNginx(Nginx):
             return None, 503, b"No release of this project is live yet.\n"
         answer = self._to_slot(slot, "GET", path, {"Host": host})
         return slot, answer.status, answer.body
+
+    def log(self, lines: bytes) -> None:
+        """Append to the access log what nginx would have written."""
+        self.logs.mkdir(exist_ok=True)
+        with (self.logs / "access.log").open("ab") as file:
+            file.write(lines)
 
     def preview(self, path: str = "/", host: str = "localhost", token: str = TOKEN) -> tuple[Slot | None, int, bytes]:
         """The same to the preview listener."""
@@ -147,6 +157,9 @@ class MemoryNginx(Nginx):
         except TimeoutError:
             self.clock.pause(timeout)
         return None
+
+    def writes(self, device: int, inode: int) -> bool:
+        return (device, inode) in self.writing
 
     def memory(self) -> int:
         return 1 << 20
@@ -245,6 +258,7 @@ class AgentStream:
             alive=lambda session: session not in nginx.dead,
             version="memory",
             on=on,
+            logs=str(nginx.logs),
         )
 
     def send(self, line: bytes) -> None:
@@ -256,7 +270,7 @@ class AgentStream:
             except BaseException:
                 self.end()
                 raise
-            self._lines.append(dumps(answer).encode())
+            self._lines.append(written(answer))
 
     def receive(self, timeout: float | None = None) -> bytes:
         if self._lines:

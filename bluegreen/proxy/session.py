@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bluegreen.agent import PROTOCOL
+from bluegreen.agent import PROTOCOL, SEPARATOR
 from bluegreen.model.errors import BluegreenError, EngineFailed, Held, JournalLost, Overtaken, ProxyFailed, Stale
 
 if TYPE_CHECKING:
@@ -21,6 +21,15 @@ AGENT = ("/opt/bluegreen/agent",)
 """The command to exec. The same in every version of the image: a later tool must reach an older agent."""
 
 ANSWER_SECONDS = 30.0
+
+
+class Followed(NamedTuple):
+    """A part of the access log. ``position`` is where it ends: to go on there later, in any session."""
+
+    data: bytes  # whole lines; b"" where nothing came within a second
+    position: Mapping[str, Any]
+    missed: int  # bytes just before this part that the log's rotation removed before they could be read
+    behind: int  # bytes that are there and not read yet
 
 
 class ProxySession:
@@ -94,6 +103,21 @@ class ProxySession:
             raise _other_protocol(answer.get("protocol"))
         return answer
 
+    def follow(
+        self, position: Mapping[str, Any] | None = None, *, oldest: bool = False, seconds: float = 1.0
+    ) -> Iterator[Followed]:
+        """The access log from a position on, without end: over rotations and reloads of the proxy no line is left out,
+        and none comes twice. Without a position from now on, or from its ``oldest`` line.
+
+        Something comes at least every ``seconds``, also when there is no new line. Other operations may be run in
+        between. Raises `ProxyFailed` when the session ends; the last position holds in another one.
+        """
+        while True:
+            op = {"op": "follow", "position": position, "oldest": oldest, "seconds": seconds}
+            result = self.run([op])[0]
+            position = result["position"]
+            yield Followed(result.get("data", b""), result["position"], int(result["missed"]), int(result["behind"]))
+
     def close(self) -> None:
         """End the session. A lease that it still holds is released by the agent. Idempotent."""
         self.stop_renewing()
@@ -114,8 +138,11 @@ class ProxySession:
         if not line:
             raise self._fail(self._stream.errors().strip()[-1000:] or "it ended without an answer")
         try:
-            answer = json.loads(line)
+            head, separator, data = line.partition(SEPARATOR)
+            answer = json.loads(head)
             results = list(answer["results"])
+            if separator:
+                results[-1]["data"] = data.replace(SEPARATOR, b"\n")
         except (ValueError, KeyError, TypeError) as error:
             raise self._fail(f"it answered {line[:200]!r}") from error
         if isinstance(answer.get("id"), int) and answer["id"] < self._number:
@@ -180,7 +207,7 @@ def _waiting(op: Mapping[str, Any]) -> float:
     kind = op.get("op")
     if kind == "acquire":
         return float(op.get("wait") or 0)
-    if kind in ("settle", "drain"):
+    if kind in ("settle", "drain", "follow"):
         return float(op.get("seconds") or 0)
     if kind == "probe":
         limits = [float(r.get("timeout") or 5.0) for r in op.get("requests") or ()]
