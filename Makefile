@@ -17,7 +17,7 @@ deploy: override export TAG := $(value TAG)
 canary: override export PERCENT := $(value PERCENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images shells deploy rollback canary promote status down test chaos walk lint bench prove bench-peers bench-growth dist engine-stop clean
+.PHONY: help setup engine images shells deploy rollback canary promote status down test chaos walk lint bench prove bench-peers bench-growth bench-judge dist engine-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-growth: engine images $(installed) ## a long journal, many generations, se
 	@scripts/engine plugins
 	@$(with_bases) $(VENV)/bin/python -m benchmarks.run --only journal --only generations --only services --only replicas \
 		--json .state/bench-growth.json $(ARGS)
+
+bench-judge: $(installed) ## the judge beside fixed thresholds and Mann-Whitney, on the same simulated canaries
+	@$(VENV)/bin/python -m benchmarks.judge $(ARGS)
 
 dist: $(installed) ## the wheel, in dist/
 	@$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
