@@ -110,9 +110,14 @@ def take_back(
 def finish(site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation) -> Observed:
     """Carry a shift out, or what is left of it; and end it."""
     share = operation.share or 0
+    stack = _stack(observed, share)
+    if stack.release.number != operation.release:
+        raise Refused(
+            "resume.gone", f"the candidate {operation.tag} is gone", next=("bg abort    ends the shift", "bg status")
+        )
     executor = site.executor(session, epoch, render=rendering(site))
     try:
-        executor.run(plan_shift(observed, share, _stack(observed, share), operation.reason))
+        executor.run(plan_shift(observed, share, stack, operation.reason))
         end(session, epoch, operation.id, "done")
     except (Overtaken, KeyboardInterrupt) as error:
         if isinstance(error, Stale):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bluegreen.prove.receipt import Receipt
 
 
-REUSED = "a deploy would take their slot"
+REUSED = "a deploy would take its slot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,10 +83,11 @@ def abort(site: Site) -> Recovered:
                 "no operation is unfinished and there is no candidate",
                 next=("bg status", "bg rollback"),
             )
-        name = unfinished.id if unfinished else operation_id("abort")
+        of_candidate = unfinished is None or _is_about_candidate(observed, unfinished)
+        name = operation_id("abort") if of_candidate or unfinished is None else unfinished.id
         with lease(site, session, name) as epoch:
             observed = still(site, session, observed)
-            if unfinished is not None:
+            if unfinished is not None and not of_candidate:
                 _abort_operation(site, session, epoch, observed, unfinished)
             elif candidate is not None:
                 _abort_candidate(site, session, epoch, observed, candidate, name)
@@ -192,6 +193,19 @@ def _abort_operation(site: Site, session: ProxySession, epoch: int, observed: Ob
         finish_upkeep(site, session, epoch, observed, operation, abort=True)
     else:
         put_back(site, session, epoch, observed, operation)
+
+
+def _is_about_candidate(observed: Observed, operation: Operation) -> bool:
+    """Whether it was to give a candidate more traffic, and ends with that. What is begun then is an abort, which goes
+    on as one when it is interrupted too."""
+    live, candidate = observed.live_release, observed.candidate
+    moved = live is not None and operation.release == live.number
+    return (
+        operation.kind in ("shift", *FORWARD)
+        and not moved
+        and candidate is not None
+        and (operation.release == candidate.number)
+    )
 
 
 def _abort_candidate(

@@ -30,7 +30,7 @@ def choose_candidate(observed: Observed, wanted: str = "canary") -> Release:
             next=("bg promote    what is staged gets all of them" if observed.candidate else "bg deploy TAG",),
         )
     candidate = observed.tried.release if observed.share and observed.tried else observed.candidate
-    if candidate is None:
+    if candidate is None or observed.was_live(candidate.number):
         standby = observed.standby
         also = f"; {standby.tag} stands by, and has been live before" if standby else ""
         ways = ("bg rollback    goes back to it",) if standby and not observed.history.is_bad(standby.number) else ()

@@ -12,7 +12,7 @@ from bluegreen.model.errors import Exit
 from tests.chaos.ledger import Ledger
 from tests.chaos.plans import PLANS, Command, Plan, look, write
 from tests.chaos.traffic import Gaps, Traffic
-from tests.scenarios.stack import Answer, Stack
+from tests.scenarios.stack import Answer, Stack, serving_tags
 from tests.support import eventually
 
 SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
@@ -104,7 +104,7 @@ class Ground:
         assert ("operation.unfinished" in codes) is (status["operation"] is not None), status
         live = status["live"]
         if serving is not None:
-            assert live["tag"] == serving, status
+            assert serving in serving_tags(status), status
             assert live["running"] == live["wanted"], status
         else:
             assert live is None or codes & {"proxy.not-running", "live.incomplete"}, status

@@ -164,6 +164,32 @@ def _abort(shop: Stack) -> Command:
     return _staying(_staged(shop)[0], "abort")
 
 
+def _shared(shop: Stack, share: int) -> tuple[dict[str, Any], str]:
+    status, tag = _staged(shop)
+    shop.bg("canary", str(share)).succeeded()
+    return status, tag
+
+
+def _shift(shop: Stack) -> Command:
+    status, tag = _shared(shop, 5)
+    return _moving(status, tag, "canary", "50")
+
+
+def _promote(shop: Stack) -> Command:
+    status, tag = _shared(shop, 50)
+    return _moving(status, tag, "promote")
+
+
+def _abort_shared(shop: Stack) -> Command:
+    status, tag = _shared(shop, 50)
+    return _moving(status, tag, "abort")
+
+
+def _rollback_shared(shop: Stack) -> Command:
+    status, tag = _shared(shop, 50)
+    return _moving(status, tag, "rollback", "--reason", "500s")
+
+
 def _prune(shop: Stack) -> Command:
     return _staying(_kept(shop)[0], "prune", "--keep", "0")
 
@@ -212,6 +238,10 @@ PLANS: dict[str, Plan] = {
     "switch forward": Plan(_forward, 14),
     "warm rollback": Plan(_warm, 14),
     "cold rollback": Plan(_cold, 74),
+    "shift": Plan(_shift, 10),
+    "promote": Plan(_promote, 30),
+    "rollback of a candidate with a share": Plan(_rollback_shared, 8),
+    "abort of a candidate with a share": Plan(_abort_shared, 56),
     "abort of a candidate": Plan(_abort, 50),
     "abort of a deploy that died": Plan(_abort_died, 50),
     "resume of a deploy that died": Plan(_resume_died, 30),

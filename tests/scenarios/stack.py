@@ -350,7 +350,7 @@ class Stack:
         assert status["journal"] == "ok", status
         assert status["troubles"] == [], status
         assert status["live"] is not None, status
-        assert status["live"]["tag"] == self.serving, status
+        assert self.serving in serving_tags(status), status
         assert status["live"]["running"] == status["live"]["wanted"], status
         slots = {p["slot"]: p["release"] for p in (status["live"], status["standby"], status["candidate"]) if p}
         kept = {k["release"] for k in status["kept"]}
@@ -389,6 +389,12 @@ class Stack:
             except docker.errors.APIError as error:  # on its way out: the report of a failure must not fail
                 lines.append(f"no logs: {error.explanation}")
         return "\n".join(lines)
+
+
+def serving_tags(status: Mapping[str, Any]) -> set[str]:
+    """The tags that may answer, by a status: a candidate that has a share of the visitors beside live."""
+    places = [status["live"], status["candidate"]]
+    return {str(place["tag"]) for place in places if place is not None and place["share"]}
 
 
 def other(slot: str) -> str:
