@@ -26,10 +26,11 @@ def _steps(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
 
 @click.command(cls=Command)
 @click.argument("share", metavar="[N]", required=False, callback=_percent, shell_complete=_steps)
+@click.option("--explain", is_flag=True, help="Say what each share, or N, can and cannot show at the present traffic.")
 @click.option("--reason", metavar="TEXT", help="Why, for the history.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
 @click.pass_obj
-def command(run: Run, share: int | None, reason: str | None, dry_run: bool) -> int:
+def command(run: Run, share: int | None, explain: bool, reason: str | None, dry_run: bool) -> int:
     """Send N percent of the visitors, 0 to 99, to the candidate; without N, say how they are shared.
 
     A candidate is made by deploy --stage. Who is on it stays on it while N grows. The share stays until it is
@@ -39,11 +40,14 @@ def command(run: Run, share: int | None, reason: str | None, dry_run: bool) -> i
     from bluegreen.cli.operating import operating
     from bluegreen.cli.screens import canary as screen
 
+    if share is not None:
+        check_share(share)
+    if explain:
+        return _explain(run, share)
     if share is None:
         site = run.site()
         found = standing(site)
         return run.answer(screen.outcome(found), screen.data(site.name, found), screen.lines(run.page(), found))
-    check_share(share)
     site = run.site()
     if dry_run:
         found = canary(site, share, reason=reason, dry_run=True)
@@ -51,3 +55,12 @@ def command(run: Run, share: int | None, reason: str | None, dry_run: bool) -> i
     with operating(run):
         found = canary(site, share, reason=reason)
     return run.answer(found.outcome, screen.data(site.name, found), screen.lines(run.page(), found))
+
+
+def _explain(run: Run, share: int | None) -> int:
+    from bluegreen.app.explaining import SHARES, explain_steps
+    from bluegreen.cli.screens import canary as screen
+
+    site = run.site()
+    found = explain_steps(site, (share,) if share else SHARES)
+    return run.answer("explained", screen.explained_data(site.name, found), screen.explained(run.page(), found))

@@ -11,6 +11,7 @@ from bluegreen.model.codec import encode
 
 if TYPE_CHECKING:
     from bluegreen.app.canary import Canary
+    from bluegreen.app.explaining import Explained
     from bluegreen.model.release import Release
 
 STEPS = (1, 5, 10, 25, 50)
@@ -67,6 +68,37 @@ def plan(page: Page, found: Canary) -> list[str]:
     tag = found.candidate.tag if found.candidate else "nothing"
     page.line(f"{found.live} and {tag} ({found.slot}), which has {found.share} % of visitors now")
     return plan_lines(page, found.plan)
+
+
+def explained_data(project: str, found: Explained) -> dict[str, Any]:
+    """``canary --explain --json``."""
+    return {
+        "project": project,
+        "clients_per_second": round(found.clients_per_second, 4),
+        "requests": found.requests,
+        "warning": found.warning,
+        "steps": [
+            {
+                "share": step.share,
+                "clean_needed": step.clean_needed,
+                "seconds_to_pass": step.seconds_to_pass,
+                "errors_needed": step.errors_needed,
+                "detections": encode(step.detections),
+                "said": list(step.lines),
+            }
+            for step in found.steps
+        ],
+    }
+
+
+def explained(page: Page, found: Explained) -> list[str]:
+    if not found.requests:
+        page.field("NOTE", "the access log has no request of the last half hour: how long a step takes is not known")
+    if found.warning:
+        page.field("WARNING", found.warning)
+    for step in found.steps:
+        page.field(f"{step.share} %", "\n".join(step.lines))
+    return page.lines
 
 
 def moves(tag: str, share: int) -> list[str]:

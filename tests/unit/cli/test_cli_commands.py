@@ -37,6 +37,11 @@ MOVE = {
     "share",
     "notices",
 }
+LINE = (
+    b'{"t":%.3f,"slot":"blue","bucket":"7","service":"api","status":"200","time":0.013,"upstream_status":"200",'
+    b'"upstream_time":"0.012","method":"GET","route":"/api/","fallback":"","bytes":512,"upstream":"10.0.0.2:80",'
+    b'"client":"203.0.%d.%d","address":"203.0.113.9","host":"localhost","uri":"/"}\n'
+)
 CANARY = {"project", "live", "candidate", "share", "previous", "url", "shifts", "plan", "notices"}
 DEPLOY = {
     "project",
@@ -507,3 +512,27 @@ def test_the_screens_of_a_canary(bg: Program, world: World) -> None:
     for answered in (answer, status, refused, back, again, bg("canary")):
         assert not answered.wide
     world.check_clean()
+
+
+@pytest.mark.usefixtures("file")
+def test_what_a_share_can_show_is_explained_beforehand(bg: Program, world: World) -> None:
+    bg("deploy", "v1")
+    quiet = bg("canary", "--explain")
+    assert "the access log has no request" in quiet.out
+    assert "there are no new clients now" in quiet.out
+    now = world.nginx.clock.now()
+    for number in range(3 * 1200):  # three new ones a second, for twenty minutes
+        ended = now - 1200 + number / 3
+        world.nginx.log(LINE % (ended, number // 250, number % 250))
+    explained = bg("canary", "--explain")
+    assert re.search(
+        r"10 %     184 clean clients needed for 'below 2 %'; at (3|2.99|3.0\d) new clients a second and", explained.out
+    )
+    assert "about 10 minutes" in explained.out
+    assert "taken back at 3 clients with errors while live has none" in explained.out
+    assert not explained.wide
+    data = bg("canary", "25", "--explain", "--json").data
+    assert set(data) == {"project", "clients_per_second", "requests", "warning", "steps", "notices"}
+    assert [step["share"] for step in data["steps"]] == [25]
+    assert data["steps"][0]["clean_needed"] == 184
+    assert 230 < data["steps"][0]["seconds_to_pass"] < 260
