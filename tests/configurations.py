@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 from bluegreen.model.names import Slot
-from bluegreen.model.project import ProxySettings
+from bluegreen.model.project import Affinity, ProxySettings
 from bluegreen.model.release import Routes, Stack
 from bluegreen.proxy.render import render
-from tests.proxykit import both, stack
+from tests.proxykit import both, release, stack
 
 TABLES: Mapping[str, tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]] = {
     "one service": ({"web": ("/",)}, {"web": ("/",)}),
@@ -32,6 +33,20 @@ def configurations() -> dict[str, dict[str, str]]:
         settings = ProxySettings(trusted_proxies=trusted, gzip=gzip, asset_fallback=gzip, workers=replicas)
         title = f"{name}, {len(trusted)} trusted, gzip {gzip}, {replicas} replicas"
         out[title] = render(_routes(tables, replicas), settings, 2)
+    for affinity, trusted, skew in product(get_args(Affinity), TRUSTED, (0.0, 600.0)):
+        settings = ProxySettings(
+            trusted_proxies=trusted, skew=skew, affinity=affinity, cookie_domain="shop.example" if skew else ""
+        )
+        title = f"a candidate, {affinity}, {len(trusted)} trusted, skew {skew:g}"
+        out[title] = render(replace(_routes(TABLES["other routes"], 1), trial=True), settings, 2)
+    out["skew"] = render(both(Slot.GREEN), ProxySettings(skew=1.0, asset_fallback=False), 2)
+    out["a candidate without assets"] = render(
+        replace(both(Slot.BLUE), trial=True), ProxySettings(asset_fallback=False), 2
+    )
+    nothing = {
+        slot: replace(stack(n), upstreams={}, release=replace(release(n), services={})) for n, slot in enumerate(Slot)
+    }
+    out["a candidate without routes"] = render(replace(both(Slot.BLUE), stacks=nothing, trial=True), ProxySettings(), 2)
     fifty = {f"service-{n}.x_{n}": (f"/s{n}/", f"h{n}.example/") for n in range(50)}
     out["fifty services"] = render(_routes((fifty, fifty), 2), ProxySettings(), 2)
     one = {**both(Slot.BLUE).stacks}

@@ -71,6 +71,7 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         "cookie": _cookie(settings.cookie_domain),
         "skew": skew,
         "releases": _releases(routes) if skew else (),
+        "of_an_asset": "$bg_asked" if settings.asset_fallback and any(s.targets for s in hosts.servers) else "",
         "servers": hosts.servers,
         "differing": hosts.differing,
         "upstreams": [
@@ -99,7 +100,6 @@ def _cohorts(settings: ProxySettings, *, trial: bool) -> dict[str, Any]:
         raise _bad("affinity", settings.affinity, f"it is {', '.join(VISITORS)}")
     return {
         "trial": trial,
-        "cookies": (trial and settings.affinity == "cookie") or settings.skew > 0,
         "drawn_from": drawn_from if trial else VISITORS["address"],
     }
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import crossplane
@@ -16,6 +18,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bluegreen.agent.files import Files
+from bluegreen.agent.force import write
 from bluegreen.agent.wire import head
 from bluegreen.compose import load
 from bluegreen.compose.digest import config_digest, release_digest
@@ -23,7 +27,7 @@ from bluegreen.execution.proxyside import smoke_request
 from bluegreen.model.codec import decode, encode
 from bluegreen.model.errors import ProxyFailed, UsageError
 from bluegreen.model.names import TAG, Slot
-from bluegreen.model.project import Project, Service
+from bluegreen.model.project import Force, Project, Service
 from bluegreen.model.release import Release, Routes, Stack
 from bluegreen.planning.deploy import draft
 from bluegreen.planning.traffic import health_request
@@ -94,6 +98,14 @@ def _health(key: str) -> Put:
     return lambda document, text: _routed(document)["health"].update({key: text})
 
 
+def _canary(key: str) -> Put:
+    return lambda document, text: document["x-bluegreen"]["proxy"]["canary"].update({key: text})
+
+
+def _force(key: str) -> Put:
+    return lambda document, text: document["x-bluegreen"]["proxy"]["canary"]["force"].update({key: text})
+
+
 def _check(key: str) -> Put:
     return lambda document, text: document["x-bluegreen"]["smoke"][0].update({key: text})
 
@@ -102,6 +114,8 @@ FIELDS: dict[str, Put] = {
     **{f"x-bluegreen.proxy.{key}": _proxy(key) for key in ("listen", "preview", "body_limit", "workers", "log_limit")},
     **{f"x-bluegreen.proxy.{key}_timeout": _proxy(f"{key}_timeout") for key in ("connect", "read", "send")},
     "x-bluegreen.proxy.trusted_proxies": lambda d, t: d["x-bluegreen"]["proxy"].update(trusted_proxies=[t]),
+    **{f"x-bluegreen.proxy.canary.{key}": _canary(key) for key in ("affinity", "cookie_domain", "skew")},
+    **{f"x-bluegreen.proxy.canary.force.{key}": _force(key) for key in ("header", "cookie", "secret")},
     "x-bluegreen.drain": lambda d, t: d["x-bluegreen"].update(drain=t),
     "services.web.x-bluegreen.route": lambda d, t: _routed(d).update(route=t),
     "services.web.x-bluegreen.host": lambda d, t: _routed(d).update(host=t),
@@ -123,7 +137,16 @@ def document() -> dict[str, Any]:
         "name": "shop",
         "x-bluegreen": {
             "source": "tree",
-            "proxy": {"listen": "80", "trusted_proxies": ["192.0.2.1"]},
+            "proxy": {
+                "listen": "80",
+                "trusted_proxies": ["192.0.2.1"],
+                "canary": {
+                    "affinity": "cookie",
+                    "cookie_domain": "shop.example",
+                    "skew": "1m",
+                    "force": {"header": "X-Release", "cookie": "release", "secret": "0123456789abcdef"},
+                },
+            },
             "smoke": [{"GET": "/version", "headers": {"X-Value": "a"}}],
         },
         "services": {
@@ -147,6 +170,14 @@ def loaded(directory: Path, data: dict[str, Any]) -> Project:
     return load(None, directory=directory, env={"A": "a"}, tag="v1")
 
 
+def rules(force: Any) -> str:
+    """What the agent writes for testers."""
+    with TemporaryDirectory() as root:
+        files = Files(root, sync=False)
+        assert write(files, force)
+        return files.read("force.conf") or ""
+
+
 def released(project: Project) -> Release:
     return draft(project, 7, "v1", release_digest(project), dict.fromkeys(project.services, "sha256:1"))
 
@@ -162,7 +193,12 @@ def shapes(directory: Path, project: Project) -> list[Any]:
         slot: Stack(release, {n: (f"10.213.{k}.16:{s.port}",) for n, s in release.services.items()})
         for k, slot in enumerate(Slot)
     }
-    files = render(Routes(3, 2, Slot.BLUE, stacks=stacks, project=project.name), project.proxy, 2)
+    # A skew of 0 leaves it out, which is what it is for.
+    chosen = replace(project.proxy, skew=project.proxy.skew or 1.0)
+    files = {
+        **render(Routes(3, 2, Slot.BLUE, stacks=stacks, project=project.name, trial=True), chosen, 2),
+        "force.conf": rules(encode(project.force if project.force.secret else Force(secret="x" * 16))),
+    }
     out = []
     for name, text in files.items():
         if name.endswith(".conf"):
@@ -236,6 +272,7 @@ def stays_a_value(directory: Path, project: Project, expected: Shapes) -> None:
     release = released(project)
     label = json.dumps(encode(release))
     assert decode(Release, json.loads(label)) == release
+    assert not project.force.secret or project.force.secret not in label
     requests_are_one_request(project, service)
 
 
