@@ -75,16 +75,15 @@ class Agent:
         self._renew_at = 0.0
         self._unrecorded = ""
         self._to_sync = False
-        self._log: Log | None = None
+        self._readers: dict[str, Log] = {}
 
-    @property
-    def log(self) -> Log:
-        """The access log as this session reads it."""
-        if self._log is None:
+    def log(self, reader: str) -> Log:
+        """The access log as one of this session's readers has it open."""
+        if reader not in self._readers:
             from .follow import Log  # a rollback never comes here
 
-            self._log = Log(self.logs, self.nginx)
-        return self._log
+            self._readers[reader] = Log(self.logs, self.nginx)
+        return self._readers[reader]
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a request's operations up to the first that fails."""

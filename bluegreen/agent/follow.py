@@ -37,7 +37,7 @@ def follow(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     """Answers as soon as there is something, at most so many ``seconds`` later."""
     seconds = float(op.get("seconds") or 0)
     most = min(max(int(op.get("most") or MOST), 1 << 12), LONGEST)
-    log = agent.log
+    log = agent.log(str(op.get("reader") or ""))
     start = agent.clock.monotonic()
     missed = log.go_to(op.get("position"), oldest=bool(op.get("oldest")))
     while True:

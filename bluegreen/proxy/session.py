@@ -104,16 +104,16 @@ class ProxySession:
         return answer
 
     def follow(
-        self, position: Mapping[str, Any] | None = None, *, oldest: bool = False, seconds: float = 1.0
+        self, position: Mapping[str, Any] | None = None, *, oldest: bool = False, seconds: float = 1.0, reader: str = ""
     ) -> Iterator[Followed]:
         """The access log from a position on, without end: over rotations and reloads of the proxy no line is left out,
         and none comes twice. Without a position from now on, or from its ``oldest`` line.
 
         Something comes at least every ``seconds``, also when there is no new line. Other operations may be run in
-        between. Raises `ProxyFailed` when the session ends; the last position holds in another one.
+        between; who follows the log from two places names a ``reader`` for each. Raises `ProxyFailed` when the session ends; the last position holds in another one.
         """
         while True:
-            op = {"op": "follow", "position": position, "oldest": oldest, "seconds": seconds}
+            op = {"op": "follow", "reader": reader, "position": position, "oldest": oldest, "seconds": seconds}
             result = self.run([op])[0]
             position = result["position"]
             yield Followed(result.get("data", b""), result["position"], int(result["missed"]), int(result["behind"]))

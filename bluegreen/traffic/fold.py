@@ -20,6 +20,11 @@ class Fold:
         self.not_drawn = 0
         self._tallies: dict[tuple[bytes, bytes, bytes], _Tally] = {}
 
+    @property
+    def size(self) -> int:
+        """Rows that `take` would answer."""
+        return len(self._tallies)
+
     def add(self, chunk: bytes) -> None:
         """A buffer that ends with the end of a line."""
         tallies = self._tallies
