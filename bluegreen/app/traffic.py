@@ -27,8 +27,10 @@ class Recorded:
 
 
 def record_rows(session: ProxySession) -> Recorded:
-    """Count what came since the last rows and keep it. Idempotent; several may do it at any time, also in a session that
-    follows the log besides, and nothing is counted twice. The second that has not ended is counted in pieces, which add up.
+    """Count what came since the last rows and keep it.
+
+    Several may do it at any time, also in a session that follows the log besides: nothing is counted twice. A second
+    that has not ended is counted in pieces, which add up.
 
     Raises `ProxyFailed` when the session ends, or the log's volume is full.
     """

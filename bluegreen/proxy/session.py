@@ -110,7 +110,8 @@ class ProxySession:
         and none comes twice. Without a position from now on, or from its ``oldest`` line.
 
         Something comes at least every ``seconds``, also when there is no new line. Other operations may be run in
-        between; who follows the log from two places names a ``reader`` for each. Raises `ProxyFailed` when the session ends; the last position holds in another one.
+        between; who follows the log from two places names a ``reader`` for each. Raises `ProxyFailed` when the session
+        ends; the last position holds in another one.
         """
         while True:
             op = {"op": "follow", "reader": reader, "position": position, "oldest": oldest, "seconds": seconds}
