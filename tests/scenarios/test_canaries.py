@@ -41,6 +41,7 @@ PLANTED = (
     "smoke-header",
     "smoke-command",  # in its text
     "smoke-environment",  # for the shell that runs it
+    "force-secret",  # by which testers choose a slot
     "registry",  # what docker login left
     "proxy-variable",  # userinfo of http_proxy
     "proxy-config",  # the same in docker's configuration
@@ -59,6 +60,7 @@ class Life:
     said: list[Answer] = field(default_factory=list)
     listed: dict[str, str] = field(default_factory=dict)  # what a list of processes showed: canary to command line
     token: str = ""
+    chosen: str = ""  # what a tester saw, with the secret
 
     def bg(self, *words: str, **env: str) -> Answer:
         self.said.append(self.stack.begin(*words, env=env).end())
@@ -120,6 +122,7 @@ def write(life: Life) -> None:
             {"command": 'sleep 0.3; echo "${CANARY_COMMAND} $$CANARY_SMOKE $$BG_PREVIEW_TOKEN" >>told; eval "$$CHECK"'},
         ],
         keep=2,
+        proxy={"listen": f"127.0.0.1:{stack.port}", "canary": {"force": {"secret": "${CANARY_FORCE}"}}},
     )
 
 
@@ -143,6 +146,7 @@ def environment(life: Life, docker_config: Path, temporary: Path) -> dict[str, s
         "CANARY_HEADER": canary["smoke-header"],
         "CANARY_COMMAND": canary["smoke-command"],
         "CANARY_SMOKE": canary["smoke-environment"],
+        "CANARY_FORCE": canary["force-secret"],
         "SIDE": life.stack.image,
         "http_proxy": through,
         "HTTPS_PROXY": through,
@@ -198,6 +202,10 @@ def life(make_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory) -> Lif
     life.token = str(life.stack.bg("preview").data["token"])
     with watched(life):
         _the_watcher_sees(life)
+        bg("deploy", "v1.5", "--stage", "--json").succeeded()
+        life.chosen = life.stack.get("/", **{"X-Release": f"{life.canaries['force-secret']}:candidate"}).text
+        for line in ("canary 10", "canary", "config --json", "status", "abort --json"):
+            bg(*line.split())
         bg("deploy", "v2", "--events", COLOUR="red").succeeded()
         failed = bg("deploy", "v3", "--verbose", CHECK=f"echo {SAID} $BG_PREVIEW_TOKEN; false")
         assert failed.code == Exit.VERDICT, failed
@@ -252,6 +260,8 @@ def test_every_canary_reached_the_place_that_it_is_for(life: Life) -> None:
         assert life.stack.get(f"/file?path={path}").text == life.canaries[name]
     length = life.stack.get("/file?path=/length").text
     assert int(length) == len(life.canaries["build-argument"])
+    assert '"v1.5"' in life.chosen, "a tester with the secret saw the candidate"
+    assert life.canaries["force-secret"] not in life.chosen
     told = (life.stack.directory / "told").read_text()
     assert life.in_(told) == {"smoke-command", "smoke-environment", "token"}
 
@@ -273,7 +283,12 @@ def test_no_file_of_the_proxy_s_volumes_holds_one_but_the_token_s_own(life: Life
     assert SAID.encode() in why, "the failed deploy's diagnosis is looked at too"
     assert SAID.encode() not in files["bg/journal.jsonl"], "what is kept for good has no words of others"
     found = {name: life.in_(data) for name, data in files.items()}
-    assert {name for name, inside in found.items() if inside} == {"bg/preview.token", "bg/preview.conf"}
+    assert {name for name, inside in found.items() if inside} == {
+        "bg/preview.token",
+        "bg/preview.conf",
+        "bg/force.conf",
+    }
+    assert found["bg/force.conf"] == {"force-secret"}
     assert found["bg/preview.token"] == found["bg/preview.conf"] == {"token"}
 
 
