@@ -52,6 +52,7 @@ def canary(site: Site, share: int, *, reason: str | None = None, dry_run: bool =
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
+        observed = observed if dry_run else end_abandoned(site, session, observed)
         need_ended(observed, but=lambda o: o.kind == "shift")
         stack = _stack(observed, share)
         plan = plan_shift(observed, share, stack, reason)
@@ -110,6 +111,12 @@ def take_back(
 def finish(site: Site, session: ProxySession, epoch: int, observed: Observed, operation: Operation) -> Observed:
     """Carry a shift out, or what is left of it; and end it."""
     share = operation.share or 0
+    if operation.kind == "canary":  # back to what had passed, and never on
+        share = min(share, observed.share)
+        if share == observed.share:
+            end(session, epoch, operation.id, "stopped")
+            return observed
+        operation = replace(operation, share=share)
     stack = _stack(observed, share)
     if stack.release.number != operation.release:
         raise Refused(
@@ -126,6 +133,20 @@ def finish(site: Site, session: ProxySession, epoch: int, observed: Observed, op
     except BluegreenError as error:
         raise _failed(site, session, epoch, operation, error, executor.moved) from error
     return site.observe(session, networks=False)
+
+
+def end_abandoned(site: Site, session: ProxySession, observed: Observed) -> Observed:
+    """End a canary whose process is gone at its last safe state: the last share that a verdict has passed, 0 where
+    none had. Says so; answers the picture afterwards. Nothing where there is none, or somebody is at it."""
+    operation, held = observed.history.unfinished, observed.proxy.lease
+    if operation is None or operation.kind != "canary" or held is not None:
+        return observed
+    safe = min(operation.share or 0, observed.share)
+    moved = f"back from {observed.share} % to {safe} %" if safe != observed.share else f"it stays at {safe} %"
+    site.notice(f"the canary of {operation.tag} was left by its process ({operation.by}): {moved}, its last safe state")
+    with lease(site, session, operation.id) as epoch:
+        finish(site, session, epoch, still(site, session, observed), operation)
+    return site.observe(session)
 
 
 def refuse_while_shared(observed: Observed, doing: str) -> None:
@@ -165,6 +186,12 @@ def _stack(observed: Observed, share: int) -> Stack:
         return tried
     release = choose_candidate(observed)
     return tried if tried is not None and tried.release == release else stack_of(observed, release, observed.idle)
+
+
+def canary_operation(site: Site, observed: Observed, candidate: Release) -> Operation:
+    """The operation of a process that takes a candidate from share to share. Its own ``share`` is the last safe one."""
+    shifting = _operation(site, observed, candidate, 0, None)
+    return replace(shifting, id=operation_id("canary"), kind="canary")
 
 
 def _operation(site: Site, observed: Observed, candidate: Release, share: int, reason: str | None) -> Operation:
@@ -266,4 +293,15 @@ def _found(site: Site, observed: Observed, outcome: str) -> Canary:
     )
 
 
-__all__ = ["Canary", "canary", "check_share", "finish", "refuse_while_shared", "shift", "standing", "take_back"]
+__all__ = [
+    "Canary",
+    "canary",
+    "canary_operation",
+    "check_share",
+    "end_abandoned",
+    "finish",
+    "refuse_while_shared",
+    "shift",
+    "standing",
+    "take_back",
+]

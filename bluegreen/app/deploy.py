@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bluegreen.app import images as imaging
 from bluegreen.app.asking import account
-from bluegreen.app.canary import refuse_while_shared
+from bluegreen.app.canary import end_abandoned, refuse_while_shared
 from bluegreen.app.failing import fail
 from bluegreen.app.ground import lay_ground
 from bluegreen.app.rebuild import rebuild
@@ -109,6 +109,7 @@ def _deploy(
         rebuild(site, session)
         observed = site.observe(session)
     need_journal(observed)
+    observed = end_abandoned(site, session, observed)
     need_ended(observed, but=lambda o: _same(o, source.tag))
     refuse_while_shared(observed, REUSED)
     unfinished = observed.history.unfinished

@@ -60,7 +60,7 @@ def resume(site: Site) -> Recovered:
                 continue_without_file(site, session, epoch, observed, unfinished)
             elif unfinished.kind in MOVES:
                 finish_move(site, session, epoch, observed, unfinished)
-            elif unfinished.kind == "shift":
+            elif unfinished.kind in ("shift", "canary"):
                 finish_shift(site, session, epoch, observed, unfinished)
             elif unfinished.kind in ("prune", "drain"):
                 finish_upkeep(site, session, epoch, observed, unfinished)
@@ -201,7 +201,7 @@ def _is_about_candidate(observed: Observed, operation: Operation) -> bool:
     live, candidate = observed.live_release, observed.candidate
     moved = live is not None and operation.release == live.number
     return (
-        operation.kind in ("shift", *FORWARD)
+        operation.kind in ("shift", "canary", *FORWARD)
         and not moved
         and candidate is not None
         and (operation.release == candidate.number)

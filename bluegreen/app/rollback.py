@@ -12,7 +12,7 @@ from bluegreen.app.site import Site, begin, describe, end, lease, need_ended, ne
 from bluegreen.app.tools import ATTEMPTS, look_in_public, public_url, rendering, run_planned, tidy
 from bluegreen.execution.executor import Executor
 from bluegreen.execution.proxyside import probe_reason, smoke_request
-from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Stale
+from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Refused, Stale
 from bluegreen.model.events import Event
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Slot
@@ -57,14 +57,21 @@ def rollback(
     reason: str | None = None,
     dry_run: bool = False,
     opening: Opening | None = None,
+    losing: int | None = None,
 ) -> MoveResult:
-    """Take traffic back. Never waits for another operation: it takes over. Raises `Refused`, naming what works."""
+    """Take traffic back. Never waits for another operation: it takes over. Raises `Refused`, naming what works.
+
+    ``losing`` is the number of the release that it is to be taken from, for who decided that on a look of a moment
+    ago: raises `Refused`, code ``rollback.moot``, where it is another one by now.
+    """
     with _first_picture(site, opening, dry_run=dry_run) as (session, observed):
         for _ in range(ATTEMPTS - 1):
             try:
+                _need_losing(observed, losing)
                 return _rollback(site, session, observed, to, reason, dry_run=dry_run)
             except Stale:
                 observed = site.observe(session, networks=False)
+        _need_losing(observed, losing)
         return _rollback(site, session, observed, to, reason, dry_run=dry_run)
 
 
@@ -73,9 +80,10 @@ def switch(site: Site, to: str, *, reason: str | None = None, dry_run: bool = Fa
     return _go_forward(site, "switch", lambda observed: choose_switch(observed, to), reason, dry_run=dry_run)
 
 
-def promote(site: Site, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:
-    """Give the candidate all visitors: a switch, with all that it does. Raises `Refused` where there is none."""
-    return _go_forward(site, "promote", choose_promotion, reason, dry_run=dry_run)
+def promote(site: Site, *, reason: str | None = None, dry_run: bool = False, release: int | None = None) -> MoveResult:
+    """Give the candidate all visitors: a switch, with all that it does. Raises `Refused` where there is none, or it is
+    not ``release``."""
+    return _go_forward(site, "promote", lambda observed: choose_promotion(observed, release), reason, dry_run=dry_run)
 
 
 def _go_forward(
@@ -84,6 +92,10 @@ def _go_forward(
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
+        if observed.history.unfinished is not None and not dry_run:
+            from bluegreen.app.canary import end_abandoned
+
+            observed = end_abandoned(site, session, observed)
         need_ended(observed, but=lambda o: o.kind == kind)
         target = target_of(observed)
         name = operation_id(kind)
@@ -92,6 +104,16 @@ def _go_forward(
         with lease(site, session, name) as epoch:
             observed = still(site, session, observed)
             return _move(site, session, epoch, observed, target, kind, name, reason)
+
+
+def _need_losing(observed: Observed, losing: int | None) -> None:
+    release = observed.tried.release if observed.share and observed.tried else observed.live_release
+    if losing is not None and (release is None or release.number != losing):
+        raise Refused(
+            "rollback.moot",
+            f"release {losing} is not what a rollback would take traffic from now: nothing was changed",
+            next=("bg status", "bg history"),
+        )
 
 
 def _rollback(

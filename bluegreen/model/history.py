@@ -48,7 +48,7 @@ class Operation:
     """One run of a command that changes something."""
 
     id: str
-    kind: str  # deploy, rollback, switch, promote, shift, abort, prune, drain, down
+    kind: str  # deploy, rollback, switch, promote, shift, canary, abort, prune, drain, down
     at: str = ""
     by: str = ""
     tag: str | None = None
@@ -63,7 +63,7 @@ class Operation:
     last_step: str | None = None
     overtook: str | None = None
     keep: int | None = None  # releases that a prune keeps
-    share: int | None = None  # the percentage that a shift gives the candidate
+    share: int | None = None  # percent that a shift gives the candidate; of a canary, the last that passed
     candidate: int | None = None  # the release that a rollback takes its share of the traffic from
 
     @property
@@ -228,6 +228,13 @@ def _shifted(state: History, event: Mapping[str, Any]) -> History:
     return replace(state, shifts=(*state.shifts, shift))
 
 
+def _passed(state: History, event: Mapping[str, Any]) -> History:
+    operation = state.operation
+    if operation is None or operation.id != event.get("op"):
+        return state
+    return replace(state, operation=replace(operation, share=event["share"]))
+
+
 def _marked(state: History, event: Mapping[str, Any]) -> History:
     return _update(state, event["release"], mark=event.get("mark"), reason=event.get("reason"))
 
@@ -279,6 +286,7 @@ _CHANGES = {
     "released": _released,
     "switched": _switched,
     "shifted": _shifted,
+    "passed": _passed,
     "marked": _marked,
     "failed": _failed,
     "end": _end,

@@ -228,9 +228,16 @@ def choose_switch(observed: Observed, to: str) -> Target:
     return Target(warm, observed.idle, "warm" if standby else "staged")
 
 
-def choose_promotion(observed: Observed) -> Target:
-    """The target of `promote`: the candidate, and never what was live before. Raises `Refused`."""
-    return Target(choose_candidate(observed, "promote"), observed.idle, "staged")
+def choose_promotion(observed: Observed, number: int | None = None) -> Target:
+    """The target of `promote`: the candidate (release ``number``), and never what was live before. Raises `Refused`."""
+    candidate = choose_candidate(observed, "promote")
+    if number is not None and candidate.number != number:
+        raise Refused(
+            "promote.another-candidate",
+            f"{candidate.tag} is the candidate by now, release {candidate.number}, and not release {number}",
+            next=("bg canary", "bg status"),
+        )
+    return Target(candidate, observed.idle, "staged")
 
 
 def _whole_candidate(observed: Observed) -> Release | None:
