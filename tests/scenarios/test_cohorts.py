@@ -309,6 +309,9 @@ def test_the_address_alone_keeps_a_visitor_s_place_where_no_cookie_is_wanted(sho
     assert first == again
     assert {bucket for _, bucket in first} == {None}
     assert {slot for slot, _ in first} == {"blue", "green"}
+    seen = shop.ask("/app/by-address", X_Forwarded_For="192.0.2.7", Cookie=f"bluegreen_visitor={'0' * 32}")
+    assert seen.slot == first[7][0]
+    assert shop.logged("/app/by-address")["client"] == "192.0.2.7", "what keeps the place is who counts"
 
 
 def test_who_has_been_given_a_number_by_an_earlier_candidate_keeps_it_and_gets_another_place(shop: Shop) -> None:

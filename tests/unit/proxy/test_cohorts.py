@@ -57,7 +57,7 @@ def test_places_are_drawn_by_the_newest_release_whichever_is_live() -> None:
 
 
 def test_without_a_candidate_nothing_is_rendered_that_a_request_would_pay_for() -> None:
-    chosen = replace(SETTINGS, affinity="none", cookie_domain="shop.example")
+    chosen = replace(SETTINGS, cookie_domain="shop.example")
     plain, other = render(both(Slot.BLUE), SETTINGS, 2), render(both(Slot.BLUE), chosen, 2)
     for name in ("nginx.conf", "slot.conf"):
         assert plain[name] == other[name]
