@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluegreen.judge import Bake, History
@@ -24,6 +24,7 @@ def history(answers: int, errors: int = 0) -> History:
     return made
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=60))
 def test_the_number_is_shiryaevs_and_roberts(errors: list[bool]) -> None:
     alarm, exact = Alarm(0.01, 0.05, 0.01, 1000), Fraction(0)
@@ -43,6 +44,7 @@ def test_it_starts_anew_after_its_horizon() -> None:
     assert alarm.r == pytest.approx(5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 5000), st.floats(0.001, 0.5))
 def test_an_upper_bound_is_above_what_was_seen_and_no_further_than_the_doubt(
     errors: int, more: int, doubt: float

@@ -6,7 +6,7 @@ from itertools import product
 from math import exp
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluegreen.judge import clients
@@ -16,6 +16,7 @@ from bluegreen.judge.comparison import ERROR_RATIOS, Comparison
 MOMENTS = st.floats(0, 20).map(lambda at: round(at, 1))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(MOMENTS, st.integers(0, 100)), max_size=8), MOMENTS)
 def test_the_share_is_the_largest_that_was_in_force_around_a_moment(
     shifts: list[tuple[float, int]], moment: float

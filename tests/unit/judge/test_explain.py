@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluegreen.judge import explain
@@ -43,6 +43,7 @@ def test_a_share_without_two_sides_is_refused(share: int) -> None:
         explain(share, 3, JudgeSettings())
 
 
+@settings(deadline=None)
 @given(st.floats(0.0001, 0.5), st.floats(0.001, 0.5))
 def test_so_many_clean_clients_pass_and_one_fewer_does_not(p_max: float, beta: float) -> None:
     passing = Passing(p_max, beta)

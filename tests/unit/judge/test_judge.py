@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluegreen.judge import Judge
@@ -119,6 +119,7 @@ REQUESTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(REQUESTS)
 def test_only_first_errors_count(requests: list[tuple[int, bool, float, int | None]]) -> None:
     """Whatever else is answered, the number is that of the clients' first errors alone."""
