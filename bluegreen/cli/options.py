@@ -24,6 +24,23 @@ class GlobalOption(click.Option):
     """Its value goes to the run, whichever side of the command's name it stood on."""
 
 
+def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """``90``, ``1.5s``, ``15m``, ``1h30m``: seconds."""
+    if value is None:
+        return None
+    import re
+
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?", value)
+    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != value:
+        raise click.BadParameter(f"{value!r} is no time such as 30s, 15m or 1h30m")
+    if len(parts) > 1 and any(not unit for _, unit in parts):
+        raise click.BadParameter(f"{value!r} lacks a unit")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
 def global_options(taken: frozenset[str] = frozenset()) -> list[click.Parameter]:
     """All of them; those spelt as one in ``taken`` keep only their other spellings."""
     out: list[click.Parameter] = []
@@ -83,4 +100,4 @@ def path_of(ctx: click.Context) -> str:
     return " ".join(words)
 
 
-__all__ = ["Command", "GlobalOption", "global_options", "path_of"]
+__all__ = ["Command", "GlobalOption", "duration", "global_options", "path_of"]

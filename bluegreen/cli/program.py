@@ -28,6 +28,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "history": "Every release: when, by whom, what became of it.",
         "logs": "Output of the live stack, or of what you name.",
         "why": "The last failure's reason, again.",
+        "watch": "Judge what visitors are answered, take a bad release back.",
+        "wait": "Wait until a candidate or a new release is decided about.",
     },
     "The project and its engine": {
         "init": "Propose the blocks that a Compose file needs.",

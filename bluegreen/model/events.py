@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bluegreen.model.value import dataclass
 
-Kind = Literal["operation", "phase", "step", "step-done", "step-failed", "progress", "notice", "result"]
+Kind = Literal["operation", "phase", "step", "step-done", "step-failed", "progress", "notice", "guard", "result"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bluegreen.cli.guard import ignore_hangup
+from bluegreen.cli.interruption import first_interruption
 from bluegreen.cli.options import Command
 from bluegreen.cli.run import Run
 
 if TYPE_CHECKING:
-    from bluegreen.app.prove import Enough
     from bluegreen.model.prove import ProveSettings
 
 DEFAULT_SWITCHES = 20
@@ -47,7 +44,7 @@ def command(run: Run, switches: int | None, seconds: float | None, connections: 
         switches = DEFAULT_SWITCHES
     request = ProveRequest(settings, why, switches, seconds, connections, enough)
     run.watch(screen.Progress(run, switches))
-    with _first_interruption(enough):
+    with first_interruption(enough.set):
         result = prove(site, request)
     data = screen.data(site.name, result)
     if out is not None:
@@ -84,35 +81,6 @@ def _settings(run: Run) -> tuple[ProveSettings | None, str]:
     if given is not None and project.name != given and not run.file:
         return None, f"{file.name} here is of another project, {project.name}"
     return project.prove, ""
-
-
-@contextmanager
-def _first_interruption(enough: Enough) -> Iterator[None]:
-    """The first Ctrl-C ends the switching in good order; the second is as everywhere.
-
-    The handler does nothing but say so: what it interrupts may hold the lock of whatever it would use.
-    """
-    before: dict[int, Any] = {}
-
-    def stop(number: int, _frame: object) -> None:
-        restore()
-        enough.set()
-        del number
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        before.clear()
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
-    except ValueError:  # not the main thread
-        pass
-    try:
-        yield
-    finally:
-        restore()
 
 
 def _write(run: Run, out: Path, data: dict[str, Any]) -> None:

@@ -1,0 +1,277 @@
+"""What is guarded, by what it is judged, and what the judge says: no I/O, so that a past log is judged the same way.
+
+A subject is a candidate that has a share of the visitors, or a release that has got all of them not long ago. Who
+guards tells what it sees, in this order: the picture (`Guard.look`), then the log's hits up to then (`Guard.read`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal
+
+from bluegreen.judge import Bake, History, Judge
+from bluegreen.judge.wording import Clock, utc
+from bluegreen.model.judging import Facts, Outcome, Verdict
+from bluegreen.model.names import Slot
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+from bluegreen.model.value import dataclass
+from bluegreen.traffic.lines import Hit
+from bluegreen.traffic.rows import Row, place
+
+FORWARD = ("deploy", "switch", "promote")
+"""Ways to all visitors after which a release is guarded. A rollback went to one that was live before."""
+
+QUANTILE = 0.95
+LEAST_REQUESTS = 100
+"""Of live, before slowness is compared at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """``since``: when its first visitors came, seconds since 1970 by the proxy's clock; ``until``: when it is no longer
+    guarded, None for a candidate."""
+
+    kind: Literal["canary", "bake"]
+    release: Release
+    slot: Slot
+    live: Release | None  # beside a candidate; before a release that has all visitors
+    since: float
+    until: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        return self.kind, self.release.number, self.since
+
+
+class Baseline:
+    """What a release did while it had all visitors: how long it took, by service, and how often it failed."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self._times: dict[str, Row] = {}
+
+    def see(self, hit: Hit) -> None:
+        self.history.see(hit.at, hit.client, hit.error)
+        service, seconds = hit.service, hit.seconds
+        row = self._times.get(service)
+        if row is None:
+            row = self._times[service] = Row(service, "", 0)
+        row.requests += 1
+        where = place(seconds)
+        row.histogram[where] = row.histogram.get(where, 0) + 1
+
+    @property
+    def slow(self) -> Mapping[str, float]:
+        """By service the seconds above which an answer is slow: the 95th percentile's bucket."""
+        known = {s: row.quantile(QUANTILE) for s, row in self._times.items() if row.requests >= LEAST_REQUESTS}
+        return {service: seconds for service, seconds in known.items() if seconds is not None}
+
+
+class Guard:
+    """Follows one project from subject to subject.
+
+    Of a subject that ends (promoted, taken back, its time over) nothing is kept but what the next is compared with.
+    """
+
+    def __init__(self, clock: Clock = utc) -> None:
+        self.subject: Subject | None = None
+        self.live_alarm: Verdict | None = None
+        """While a candidate is judged: that live itself fails more often than it did."""
+        self._clock = clock
+        self._observed: Observed | None = None
+        self._baselines: dict[int, Baseline] = {}
+        self._judge: Judge | None = None
+        self._bake: Bake | None = None  # of the subject, or of live beside a candidate
+        self._shifts = 0
+        self._crossed: float | None = None  # when the request ended that decided
+
+    @property
+    def crossed(self) -> float | None:
+        """When the request ended that took the evidence over its threshold; None while none did."""
+        return self._crossed
+
+    def look(self, observed: Observed) -> bool:
+        """The picture now. Whether there is another subject than before."""
+        self._observed = observed
+        found = subject_of(observed)
+        changed = (found and found.key) != (self.subject and self.subject.key)
+        if changed:
+            self.subject, self.live_alarm = found, None
+            self._judge, self._bake, self._shifts, self._crossed = None, None, 0, None
+            keep = {r.number for r in (observed.live_release, found.live if found else None) if r is not None}
+            self._baselines = {number: one for number, one in self._baselines.items() if number in keep}
+        if self._judge is not None:
+            self._tell_shifts(self._judge)
+        return changed
+
+    def read(self, hits: Iterable[Hit]) -> None:
+        """What the log says, in its order, up to the picture that was looked at last."""
+        subject = self.subject
+        for hit in hits:
+            if not hit.drawn or not hit.slot_name:
+                continue
+            if subject is None or hit.at < subject.since:
+                self._see_before(hit)
+            elif subject.kind == "canary":
+                self._compare(subject, hit)
+            else:
+                self._see_after(subject, hit)
+
+    def facts(self, facts: Facts) -> None:
+        """What was seen of the candidate's containers."""
+        if self.subject is not None and self.subject.kind == "canary":
+            self._judged().facts(facts)
+
+    def verdict(self, at: float) -> Verdict | None:
+        """None where nothing is guarded."""
+        if self.subject is None:
+            return None
+        return (self._judged() if self.subject.kind == "canary" else self._baked(self.subject)).verdict(at)
+
+    # -- what is seen --------------------------------------------------------------------------------------
+    def _see_before(self, hit: Hit) -> None:
+        """Of who was live then. What the slot held before that is nobody's."""
+        for release, slot, since, until in _tenures(self._observed):
+            if hit.slot == slot and since <= hit.at and hit.ended <= until:
+                self._baseline(release).see(hit)
+                return
+
+    def _compare(self, subject: Subject, hit: Hit) -> None:
+        candidate = hit.slot == subject.slot
+        error, what = hit.error, ""
+        if error:
+            what = f"{hit.method} {hit.uri} {hit.status}"
+        judge = self._judged()
+        decided = judge.see(
+            hit.at,
+            candidate,
+            hit.client,
+            error,
+            _seconds(hit),
+            hit.service,
+            what or f"{hit.method} {hit.uri} {hit.seconds:.2f} s",
+            address=hit.address.decode(),
+            bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
+        )
+        if decided and self._crossed is None:
+            self._crossed = hit.ended
+        if not candidate and subject.live is not None:
+            bake = self._baked(subject)
+            if bake.see(hit.at, hit.client, error, hit.service, what) and self.live_alarm is None:
+                self.live_alarm = bake.verdict(hit.ended)
+
+    def _see_after(self, subject: Subject, hit: Hit) -> None:
+        if hit.slot != subject.slot:
+            return
+        error = hit.error
+        what = f"{hit.method} {hit.uri} {hit.status}" if error else ""
+        if self._baked(subject).see(hit.at, hit.client, error, hit.service, what):
+            self._crossed = hit.ended
+        self._baseline(subject.release.number).see(hit)
+
+    # -- by what it is judged ------------------------------------------------------------------------------
+    def _judged(self) -> Judge:
+        """Made once the first of the subject's own hits is there: what came before is what it is compared with."""
+        if self._judge is None:
+            subject = self.subject
+            assert subject is not None  # noqa: S101 - for the type checker: who asks has one
+            assert subject.live is not None  # noqa: S101 - a candidate stands beside a live release
+            self._judge = Judge(
+                subject.release.guard.judge,
+                subject.live.tag,
+                subject.release.tag,
+                slow=self._baseline(subject.live.number).slow,
+                sticky=subject.release.proxy.affinity != "none",
+                clock=self._clock,
+            )
+            self._tell_shifts(self._judge)
+        return self._judge
+
+    def _baked(self, subject: Subject) -> Bake:
+        if self._bake is None:
+            before = subject.live
+            release = before if subject.kind == "canary" and before is not None else subject.release
+            self._bake = Bake(
+                subject.release.guard.judge,
+                release.tag,
+                before.tag if before else "what was there before",
+                self._baseline(before.number).history if before else History(),
+                clock=self._clock,
+            )
+        return self._bake
+
+    def _tell_shifts(self, judge: Judge) -> None:
+        if self._observed is None or self.subject is None:
+            return
+        shifts = self._observed.history.shifts_of(self.subject.release.number)
+        for shift in shifts[self._shifts :]:
+            judge.shift(moment(shift.at) or 0.0, shift.share)
+        self._shifts = len(shifts)
+
+    def _baseline(self, number: int) -> Baseline:
+        return self._baselines.setdefault(number, Baseline())
+
+
+def subject_of(observed: Observed) -> Subject | None:
+    """What is to be guarded now: a candidate with a share, else a release that went forward not long ago."""
+    live, slot = observed.live_release, observed.live
+    if live is None or slot is None:
+        return None
+    tried = observed.tried
+    if observed.share and tried is not None:
+        shifts = observed.history.shifts_of(tried.release.number)
+        first = next((moment(s.at) for s in shifts if s.share), None)
+        return Subject("canary", tried.release, slot.other, live, first or _now(observed))
+    switch = next((s for s in reversed(observed.history.switches) if s.to == live.number), None)
+    since = moment(switch.at) if switch else None
+    if switch is None or since is None or switch.kind not in FORWARD:
+        return None
+    until = since + live.guard.after_switch
+    if _now(observed) >= until:
+        return None
+    before = observed.release(switch.source) if switch.source is not None else None
+    return Subject("bake", live, slot, before, since, until)
+
+
+def moment(text: str) -> float | None:
+    """RFC 3339 as seconds since 1970; None where it is no time."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def alarming(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.outcome is Outcome.FAIL
+
+
+def _now(observed: Observed) -> float:
+    return moment(observed.proxy.clock) or 0.0
+
+
+def _tenures(observed: Observed | None) -> list[tuple[int, str, float, float]]:
+    """Who had all visitors in which slot, from when to when: number, slot, since, until; the newest first."""
+    if observed is None or observed.live is None or observed.live_release is None:
+        return []
+    found: list[tuple[int, str, float, float]] = []
+    slot, until = observed.live, float("inf")
+    for switch in reversed(observed.history.switches):
+        since = moment(switch.at)
+        if since is None:
+            break
+        if not found and switch.to != observed.live_release.number:
+            break  # the journal does not know how it became live
+        found.append((switch.to, str(slot), since, until))
+        slot, until = slot.other, since
+    return found or [(observed.live_release.number, str(slot), moment(_since(observed)) or 0.0, until)]
+
+
+def _since(observed: Observed) -> str:
+    return observed.proxy.routes.since if observed.proxy.routes else ""
+
+
+def _seconds(hit: Hit) -> float | None:
+    """None for what was a stream: an upgraded connection, whose length says nothing."""
+    return None if hit.status_text == b"101" else hit.seconds

@@ -1,0 +1,460 @@
+"""`watch`: guard a project. What the log says is judged as it comes, and a release that fails is taken back.
+
+Taking back is `bluegreen.app.rollback.rollback`, as the command does it. It is done once for one cause, never to a
+release that is marked bad; where there is no way back, and where live fails beside a candidate, there is an alarm.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from bluegreen.app.guarding import Guard, Subject, alarming, moment
+from bluegreen.app.rollback import MoveResult, rollback
+from bluegreen.app.site import Site
+from bluegreen.app.traffic import record_rows
+from bluegreen.judge.wording import Clock, utc
+from bluegreen.model.errors import BluegreenError, EngineFailed, EngineUnreachable, ProxyFailed, Refused
+from bluegreen.model.events import Event
+from bluegreen.model.guard import GuardCheck
+from bluegreen.model.judging import Check, Facts, Outcome, Verdict
+from bluegreen.model.names import Kind
+from bluegreen.model.observed import Observed
+from bluegreen.model.value import dataclass
+from bluegreen.planning.proxysteps import Flip, Shift
+from bluegreen.proxy.session import ProxySession
+from bluegreen.traffic.lines import Hit, parse
+
+TICK = 0.2
+"""Seconds that a look waits for new lines, at most."""
+
+ROWS_EVERY = 10.0
+ATTEMPTS = 5
+"""At taking one release back."""
+
+FACTS_EVERY = 1.0
+SETTLE_SECONDS = 2.0
+"""For which answers of a release are counted after it was taken back: what was on its way, and the log's delay."""
+
+MOST_HURT = 100_000
+"""Clients that are told apart."""
+
+LOST_AGAIN = 1.0
+"""Seconds between two attempts to reach an engine or a proxy that has gone away."""
+
+STRIKES = 3
+"""Times that a check says no, one after the other, before it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a guard did about a verdict. Times are milliseconds, one after the other: from the end of the request that
+    took the evidence over its threshold to its having been read; to the decision; to the moment at which the proxy
+    confirmed that nobody is sent to the release any more."""
+
+    did: str  # taken-back, alarm
+    subject: Subject
+    verdict: Verdict
+    why_not: str = ""  # of an alarm: why nothing was taken back
+    moved: MoveResult | None = None
+    detect_ms: float | None = None
+    decide_ms: float = 0.0
+    execute_ms: float = 0.0
+    errors: int = 0  # that visitors got of the release, those on their way when it was taken back included
+    clients: int = 0  # who got them
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How watching ended. ``verdict``: the last one, of what is or was guarded last."""
+
+    verdict: Verdict | None
+    subject: Subject | None
+    actions: tuple[Action, ...] = ()
+    seconds: float = 0.0
+    requests: int = 0
+    missed: int = 0  # bytes of the log that were gone before they could be read
+    unreadable: int = 0  # lines
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How things stand, for whoever decides when to stop watching."""
+
+    observed: Observed
+    subject: Subject | None
+    verdict: Verdict | None
+    actions: tuple[Action, ...]
+    now: float  # seconds since 1970, by the proxy's clock
+    caught_up: bool  # everything that the log had was read
+
+
+Enough = Callable[[Glance], bool]
+
+
+class _Harm:
+    """What a subject's visitors got of it, until what was on its way when it was taken back is answered."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.errors = 0
+        self.hurt: set[bytes] = set()
+        self.until: float | None = None  # None: goes on
+
+    def see(self, hits: Iterable[Hit]) -> None:
+        slot = self.subject.slot.encode()
+        for hit in hits:
+            if hit.slot_name == slot and hit.error and hit.drawn and hit.at >= self.subject.since:
+                self.errors += 1
+                if len(self.hurt) < MOST_HURT:
+                    self.hurt.add(hit.client_name)
+
+
+class _Progress:
+    """What has to outlast a lost session."""
+
+    def __init__(self) -> None:
+        self.position: Mapping[str, Any] | None = None
+        self.requests = 0
+        self.missed = 0
+        self.unreadable = 0
+        self.actions: list[Action] = []
+        self.acted: set[tuple[str, tuple[str, int, float]]] = set()
+        self.rows_due = float("-inf")
+        self.failures = 0  # of taking back what is guarded now
+        self.verdict: Verdict | None = None
+        self.subject: Subject | None = None
+        self.harm: _Harm | None = None
+
+    def see(self, hits: list[Hit], subject: Subject | None) -> None:
+        """``subject`` is what is guarded now; what was before is followed until its last answers are in."""
+        ending = self.harm is not None and self.harm.until is not None
+        if subject is not None and not ending and (self.harm is None or self.harm.subject.key != subject.key):
+            self.harm = _Harm(subject)
+        if self.harm is not None:
+            self.harm.see(hits)
+            self.count_harm(self.harm)
+
+    def count_harm(self, harm: _Harm) -> None:
+        number = next((n for n, action in enumerate(self.actions) if action.subject.key == harm.subject.key), None)
+        if number is not None:
+            self.actions[number] = replace(self.actions[number], errors=harm.errors, clients=len(harm.hurt))
+
+    def settled(self, now: float) -> bool:
+        """Whether nothing is missing from what actions say."""
+        if self.harm is None or self.harm.until is None:
+            return True
+        if now < self.harm.until:
+            return False
+        self.harm = None
+        return True
+
+
+def watch(
+    site: Site,
+    enough: Enough,
+    *,
+    act: bool = True,
+    checks: Sequence[GuardCheck] = (),
+    clock: Clock = utc,
+    stopped: Callable[[], bool] | None = None,
+) -> Watched:
+    """Guard until it is ``enough``. With ``act`` False nothing is taken back, and what would be is told.
+
+    An engine or a proxy that is lost is waited for, until it has been ``stopped``. Raises `Refused` where nothing of
+    the project is on the engine at the beginning.
+    """
+    guard, progress, start = Guard(clock), _Progress(), site.clock()
+    site.executor(None, None)  # imported now, and not on the way back
+    looker = _Facts(site, checks)
+    lost = False
+    while True:
+        try:
+            with site.session() as session:
+                if lost:
+                    site.notice("the proxy answers again: guarding goes on")
+                    lost = False
+                _follow(site, session, guard, looker, progress, enough, act=act)
+                break
+        except (ProxyFailed, EngineFailed, EngineUnreachable) as error:
+            if stopped is not None and stopped():
+                break
+            if not lost:
+                _need_here(site, error)
+                site.notice(f"nothing is guarded now: {error.problem}; trying again every {LOST_AGAIN:g} s")
+            lost = True
+            site.pause(LOST_AGAIN)
+    return Watched(
+        progress.verdict,
+        progress.subject,
+        tuple(progress.actions),
+        site.clock() - start,
+        progress.requests,
+        progress.missed,
+        progress.unreadable,
+    )
+
+
+def _need_here(site: Site, error: BluegreenError) -> None:
+    """A project that isn't there will not come back by waiting."""
+    try:
+        here = bool(site.engine.containers(site.name))
+    except BluegreenError:
+        return  # the engine is what is lost
+    if not here:
+        raise Refused(
+            "project.not-here",
+            f"nothing of a project {site.name} is on this engine",
+            next=("bg status -p NAME    if it has another name",),
+        ) from error
+
+
+def _follow(
+    site: Site,
+    session: ProxySession,
+    guard: Guard,
+    looker: _Facts,
+    progress: _Progress,
+    enough: Enough,
+    *,
+    act: bool,
+) -> None:
+    for part in session.follow(progress.position, oldest=progress.position is None, seconds=TICK):
+        # The picture comes after the lines: each of them is judged by a share that is known.
+        observed = site.observe(session, networks=False)
+        if guard.look(observed):
+            _say_subject(site, guard.subject)
+        lines = parse(part.data)
+        guard.read(lines.hits)
+        progress.see(lines.hits, guard.subject)
+        progress.position = part.position
+        progress.requests += len(lines.hits)
+        progress.unreadable += lines.unreadable
+        if part.missed:
+            progress.missed += part.missed
+            site.notice(f"{part.missed} bytes of the access log were gone before they were read: it turns too fast")
+        now, read = moment(observed.proxy.clock) or 0.0, site.clock()
+        caught_up = not part.behind
+        if guard.subject is not None and guard.subject.kind == "canary":
+            guard.facts(looker.look(observed, guard.subject))
+        verdict = guard.verdict(now)
+        _say_verdict(site, progress.verdict, verdict)
+        progress.verdict = verdict or progress.verdict
+        progress.subject = guard.subject or progress.subject
+        _decide(site, session, guard, progress, now, read, act=act)
+        if caught_up and read >= progress.rows_due:
+            progress.rows_due = read + ROWS_EVERY
+            with suppress(ProxyFailed):  # a full volume of the log: what is judged doesn't depend on the rows
+                record_rows(session)
+        glance = Glance(observed, guard.subject, verdict, tuple(progress.actions), now, caught_up)
+        if progress.settled(now) and enough(glance):
+            return
+
+
+def _decide(
+    site: Site, session: ProxySession, guard: Guard, progress: _Progress, now: float, read: float, *, act: bool
+) -> None:
+    """``read``: when everything had been read, by the site's clock."""
+    subject, verdict = guard.subject, guard.verdict(now)
+    if subject is None or verdict is None:
+        return
+    if alarming(guard.live_alarm) and ("live", subject.key) not in progress.acted:
+        progress.acted.add(("live", subject.key))
+        assert guard.live_alarm is not None  # noqa: S101 - for the type checker
+        why = "live itself fails more often than it did, and no release is known that would do better"
+        _note(site, session, progress, Action("alarm", subject, guard.live_alarm, why))
+    if verdict.outcome is not Outcome.FAIL or ("back", subject.key) in progress.acted:
+        return
+    progress.acted.add(("back", subject.key))
+    if not act:
+        _note(site, session, progress, Action("alarm", subject, verdict, "this only watches: nothing is taken back"))
+        return
+    detect = (now - guard.crossed) * 1000 if guard.crossed is not None else None
+    decided = site.clock()
+    flip = _Flip(site)
+    try:
+        moved = rollback(replace(site, emit=flip), reason=f"the guard: {verdict.reason}", losing=subject.release.number)
+    except BluegreenError as error:
+        _not_taken_back(site, session, progress, subject, verdict, error, detect)
+        return
+    decide = (decided - read) * 1000
+    execute = ((flip.at or site.clock()) - decided) * 1000
+    done = Action("taken-back", subject, verdict, "", moved, detect, decide, execute)
+    _note(site, session, progress, done)
+    if progress.harm is not None:
+        progress.harm.until = now + SETTLE_SECONDS
+
+
+def _not_taken_back(
+    site: Site,
+    session: ProxySession,
+    progress: _Progress,
+    subject: Subject,
+    verdict: Verdict,
+    error: BluegreenError,
+    detect: float | None,
+) -> None:
+    """A refusal is final. What failed is tried again at the next look, so often as makes sense."""
+    if error.code == "rollback.moot":
+        return  # somebody else took it back, or removed it
+    if not isinstance(error, Refused):
+        progress.failures += 1
+        if progress.failures < ATTEMPTS:
+            progress.acted.discard(("back", subject.key))
+            site.notice(f"{subject.release.tag} could not be taken back ({error.problem}): trying again")
+            return
+    progress.failures = 0
+    _note(site, session, progress, Action("alarm", subject, verdict, str(error.problem), detect_ms=detect))
+
+
+class _Flip:
+    """A rollback's events: passes on what is worth a line, and knows when traffic had been moved."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.at: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "step-done" and event.name in (Flip.verb, Shift.verb) and self.at is None:
+            self.at = self._site.clock()
+        if event.kind == "notice":
+            self._site.emit(event)
+
+
+def _note(site: Site, session: ProxySession, progress: _Progress, action: Action) -> None:
+    """Tell it, and write it into the journal: `why` and `history` show it later."""
+    progress.actions.append(action)
+    verdict = action.verdict
+    event = {
+        "event": "verdict",
+        "release": action.subject.release.number,
+        "outcome": str(verdict.outcome),
+        "reason": verdict.reason,
+        "did": action.did,
+        "share": verdict.share,
+        "alpha_sum": verdict.alpha_sum,
+        "by": site.by,
+        "why_not": action.why_not,
+        "ms": {"detect": action.detect_ms, "decide": action.decide_ms, "execute": action.execute_ms},
+    }
+    answer = session.send([{"op": "append", "events": [event]}])
+    if not answer or not answer[0].get("ok"):
+        site.notice("the verdict could not be written into the journal (bg doctor says more)")
+    site.emit(Event("guard", action.did, verdict.candidate, verdict.reason, action.execute_ms, event))
+
+
+def _say_subject(site: Site, subject: Subject | None) -> None:
+    if subject is None:
+        site.emit(Event("guard", "idle", "", "nothing has to be guarded now"))
+        return
+    data = {"release": subject.release.number, "kind": subject.kind, "slot": subject.slot}
+    beside = f" beside {subject.live.tag}" if subject.kind == "canary" and subject.live else ""
+    what = "the candidate" if subject.kind == "canary" else "since its switch,"
+    site.emit(Event("guard", "subject", subject.release.tag, f"{what} {subject.release.tag}{beside}", data=data))
+
+
+def _say_verdict(site: Site, before: Verdict | None, now: Verdict | None) -> None:
+    if now is not None and (before is None or before.outcome is not now.outcome or before.warnings != now.warnings):
+        data = {"outcome": str(now.outcome), "share": now.share, "warnings": list(now.warnings)}
+        site.emit(Event("guard", "verdict", now.candidate, now.reason, data=data))
+
+
+class _Facts:
+    """What stands outside the judge's bound, looked at once a second: containers, and the project's own checks."""
+
+    def __init__(self, site: Site, checks: Sequence[GuardCheck]) -> None:
+        self._site = site
+        self._checks = checks
+        self._due = float("-inf")
+        self._of: tuple[str, int, float] | None = None
+        self._facts = Facts()
+        self._restarts: dict[str, int] = {}  # of each container, when it got visitors
+        self._asked: dict[str, float] = {}
+        self._no: dict[str, int] = {}
+        self._said: dict[str, Check] = {}
+
+    def look(self, observed: Observed, subject: Subject) -> Facts:
+        now = self._site.clock()
+        if subject.key != self._of:
+            self._of, self._due, self._restarts = subject.key, float("-inf"), {}
+            self._asked, self._no, self._said = {}, {}, {}
+        if now < self._due:
+            return self._facts
+        self._due = now + FACTS_EVERY
+        limits = subject.release.guard.judge
+        self._facts = Facts(
+            healthy=_healthy(observed, subject),
+            restarts=self._restarted(observed, subject) if limits.max_restarts is not None else {},
+            checks=tuple(self._answers(now)),
+        )
+        return self._facts
+
+    def _restarted(self, observed: Observed, subject: Subject) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for container in _containers(observed, subject):
+            times = self._site.engine.container(container.id).restarts
+            first = self._restarts.setdefault(container.id, times)
+            found[container.service] = found.get(container.service, 0) + max(0, times - first)
+        return found
+
+    def _answers(self, now: float) -> Iterator[Check]:
+        for check in self._checks:
+            if now >= self._asked.get(check.name, float("-inf")) + check.every:
+                self._asked[check.name] = now
+                ok, said = ask(check, self._site.env)
+                self._no[check.name] = 0 if ok else self._no.get(check.name, 0) + 1
+                counted = self._no[check.name] < STRIKES
+                self._said[check.name] = Check(check.name, counted, said)
+            yield self._said[check.name]
+
+
+def _healthy(observed: Observed, subject: Subject) -> dict[str, int]:
+    serving = {n for n, s in subject.release.services.items() if s.kind in (Kind.ROUTED, Kind.INTERNAL)}
+    found = dict.fromkeys(sorted(serving), 0)
+    for container in _containers(observed, subject):
+        if container.service in serving and container.state == "running" and container.health != "unhealthy":
+            found[container.service] += 1
+    return found
+
+
+def _containers(observed: Observed, subject: Subject) -> Iterator[Any]:
+    return (c for c in observed.stack(subject.slot) if c.release == subject.release.number)
+
+
+def ask(check: GuardCheck, env: Mapping[str, str]) -> tuple[bool, str]:
+    """What a check says, and its last line or its value. A check that can't be asked says no."""
+    if check.command:
+        try:
+            done = subprocess.run(  # noqa: S602 - the file's own command, as its smoke checks are
+                check.command,
+                shell=True,
+                env=dict(env) or None,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=max(check.every, 10.0),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False, "did not end in time"
+        return done.returncode == 0, f"exit code {done.returncode}"
+    return _query(check)
+
+
+def _query(check: GuardCheck) -> tuple[bool, str]:
+    import httpx
+
+    try:
+        answer = httpx.get(f"{check.url.rstrip('/')}/api/v1/query", params={"query": check.query}, timeout=5.0)
+        results = answer.raise_for_status().json()["data"]["result"]
+        value = float(results[0]["value"][1] if isinstance(results[0], dict) else results[1])
+    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+        return False, f"no value: {type(error).__name__}"  # its text may hold the URL's password
+    low = check.least is not None and value < check.least
+    high = check.most is not None and value > check.most
+    limit = f", at least {check.least:g}" if low else f", at most {check.most:g}" if high else ""
+    return not (low or high), f"{value:g}{limit}"
