@@ -165,6 +165,21 @@ def test_who_comes_too_late_is_told_how_many_bytes_are_missing(log: Rotated) -> 
     assert [part.missed for part in parts if part.missed] == [2 * len(line(uri=b"/5"))]
 
 
+def test_the_same_is_told_to_who_reads_on_in_the_same_session(log: Rotated) -> None:
+    session = log.proxy.session()
+    log.write(1)
+    found, at = rest(session, None, oldest=True)
+    log.write(1)
+    for _ in range(6):  # 2 to 7; of these the first two files go unread
+        log.rotate()
+        log.write(1)
+    parts = session.follow(at.position, seconds=0)
+    read = [(numbers(part.data), part.missed) for part in (next(parts) for _ in range(6))]
+    missed = 2 * len(line(uri=b"/2"))
+    assert found == [0]
+    assert read == [([1], 0), ([4], missed), ([5], 0), ([6], 0), ([7], 0), ([], 0)]
+
+
 def test_another_file_on_the_same_inode_is_not_taken_for_the_former_one(log: Rotated) -> None:
     log.write(3)
     _, at = rest(log.proxy.session(), None, oldest=True)
