@@ -1,0 +1,326 @@
+"""`watch --replay`: what the judge would have said of a past log, and when, by other settings if asked. No engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field
+from pathlib import Path
+
+from bluegreen.app.guarding import Baseline
+from bluegreen.judge import Bake, Judge
+from bluegreen.judge.wording import Clock, utc
+from bluegreen.model.errors import Refused, UsageError
+from bluegreen.model.judging import JudgeSettings, Outcome, Verdict
+from bluegreen.model.value import dataclass
+from bluegreen.traffic.crowd import Crowd
+from bluegreen.traffic.lines import Format, Hit, parse, recognise
+
+PART = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A share of the visitors from a moment on: 1 to 99 percent, or 100 for all, 0 for none."""
+
+    share: int
+    since: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A step as it would have ended. ``decided``: when the evidence crossed its threshold."""
+
+    step: Step
+    until: float
+    requests: int  # of both sides
+    verdict: Verdict
+    decided: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """``errors`` and ``clients``: what the visitors of the release that was judged met up to the decision, and behind
+    it, as it wasn't taken."""
+
+    form: Format
+    first: float
+    last: float
+    requests: int = 0
+    unreadable: int = 0  # lines
+    steps: tuple[Judged, ...] = ()
+    errors: tuple[int, int] = (0, 0)
+    clients: tuple[int, int] = (0, 0)
+    slot: str = ""  # of the release that was judged; "" where the log does not tell
+    notes: tuple[str, ...] = ()
+
+    @property
+    def decided(self) -> Judged | None:
+        return next((one for one in self.steps if one.verdict.outcome is Outcome.FAIL), None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """A fail if there is one; else what the last step came to."""
+        return Outcome.FAIL if self.decided else self.steps[-1].verdict.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A first look at a log: what is needed to know who is to be judged."""
+
+    form: Format
+    first: float
+    last: float
+    requests: int = 0
+    unreadable: int = 0
+    slots: Counter[str] = field(default_factory=Counter)  # requests by slot, without testers' and the preview's
+    highest: dict[str, int] = field(default_factory=dict)  # place of a visitor that a slot answered, 0 to 99
+
+
+def look(files: Sequence[Path], until: float = float("inf")) -> Seen:
+    """``until``: what slots answered later is not counted.
+
+    Raises `UsageError` where a file can't be read, and `Refused` where its lines are of no format that is known.
+    """
+    form, first, last = _form(files), float("inf"), 0.0
+    requests = unreadable = 0
+    slots: Counter[str] = Counter()
+    highest: dict[str, int] = {}
+    for chunk in _chunks(files):
+        lines = parse(chunk, form)
+        requests += len(lines.hits)
+        unreadable += lines.unreadable
+        for hit in lines.hits:
+            first, last = min(first, hit.at), max(last, hit.ended)
+            if hit.drawn and hit.slot_name and hit.at < until:
+                slots[hit.slot] += 1
+                if hit.bucket.isdigit():
+                    highest[hit.slot] = max(highest.get(hit.slot, 0), int(hit.bucket))
+    return Seen(form, first, last, requests, unreadable, slots, highest)
+
+
+def replay(
+    files: Sequence[Path],
+    settings: JudgeSettings,
+    steps: Sequence[Step] = (),
+    candidate: str = "",
+    *,
+    share: int | None = None,
+    clock: Clock = utc,
+) -> Replayed:
+    """Judge the log's requests in its order.
+
+    ``steps`` are what shares there were when, and ``share`` one for the whole log; with neither the share is what the
+    log's own places show. ``candidate`` is its slot; "" is the one with fewer requests. Raises `Refused` where the log
+    can't tell what is asked.
+    """
+    compared = any(0 < step.share < 100 for step in steps)
+    alone = min((step.since for step in steps if step.share == 100), default=float("inf"))
+    seen = look(files, alone if compared else float("inf"))
+    notes: list[str] = []
+    if share is not None:
+        steps = (Step(share, seen.first),)
+    _need_slots(seen, steps)
+    slot = candidate or _candidate(seen, steps)
+    if not steps:
+        steps = (_step(seen, slot),)
+        notes.append(
+            f"{steps[0].share} % is the highest share that the log shows for {slot}, taken for all of it; "
+            "--at says when there was which"
+        )
+    judging = _Judging(settings, sorted(steps, key=lambda step: step.since), slot, seen, clock)
+    crowd = Crowd()
+    for chunk in _chunks(files):
+        hits = parse(chunk, seen.form).hits
+        crowd.see(hits)
+        judging.read(hits)
+    if not any(0 < step.share < 100 for step in steps) and (warning := crowd.warning()) is not None:  # the judge's own
+        notes.append(warning)
+    return judging.end(tuple(notes))
+
+
+class _Judging:
+    """From step to step; before the first is what the judge compares with."""
+
+    def __init__(self, settings: JudgeSettings, steps: Sequence[Step], slot: str, seen: Seen, clock: Clock) -> None:
+        self._settings = settings
+        self._left = list(steps)
+        self._slot = slot
+        self._seen = seen
+        self._clock = clock
+        self._live = next((name for name in seen.slots if name != slot), "what was there before")
+        self._before = Baseline()
+        self._step: Step | None = None
+        self._judge: Judge | None = None
+        self._bake: Bake | None = None
+        self._judged: list[Judged] = []
+        self._requests = 0
+        self._decided: tuple[float, Verdict] | None = None
+        self._errors = [0, 0]
+        self._hurt: tuple[set[bytes], set[bytes]] = (set(), set())
+
+    def read(self, hits: Iterable[Hit]) -> None:
+        for hit in hits:
+            if not hit.drawn or (self._seen.form is Format.BLUEGREEN and not hit.slot_name):
+                continue
+            while self._left and hit.at >= self._left[0].since:
+                self._begin(self._left.pop(0))
+            if self._step is None or not self._step.share:
+                if self._slot != hit.slot or not self._slot:
+                    self._before.see(hit)
+                continue
+            self._requests += 1
+            self._see(hit, self._step)
+
+    def end(self, notes: tuple[str, ...]) -> Replayed:
+        self._finish(self._seen.last)
+        if not self._judged:
+            raise Refused(
+                "replay.nothing",
+                "no request of this log began after the first step: nothing was judged",
+                next=("bg watch --replay LOG --at TIME=SHARE    with a time within the log",),
+            )
+        seen = self._seen
+        return Replayed(
+            seen.form,
+            seen.first,
+            seen.last,
+            seen.requests,
+            seen.unreadable,
+            tuple(self._judged),
+            errors=(self._errors[0], self._errors[1]),
+            clients=(len(self._hurt[0]), len(self._hurt[1] - self._hurt[0])),
+            slot=self._slot,
+            notes=notes,
+        )
+
+    def _begin(self, step: Step) -> None:
+        self._finish(step.since)
+        self._step = step
+        if 0 < step.share < 100:
+            if self._judge is None:
+                self._judge = Judge(self._settings, self._live, self._slot, slow=self._before.slow, clock=self._clock)
+            self._judge.shift(step.since, step.share)
+        elif step.share == 100:
+            release = self._slot or "the release"
+            before = self._live if self._slot else "what was there before"
+            self._bake = Bake(self._settings, release, before, self._before.history, clock=self._clock)
+
+    def _finish(self, at: float) -> None:
+        step = self._step
+        if step is None or not step.share:
+            return
+        side = self._bake if step.share == 100 else self._judge
+        assert side is not None  # noqa: S101 - made with the step
+        decided, verdict = self._decided or (None, side.verdict(at))
+        self._judged.append(Judged(step, at, self._requests, verdict, decided))
+        self._requests, self._step, self._decided = 0, None, None
+
+    def _see(self, hit: Hit, step: Step) -> None:
+        mine = not self._slot or hit.slot == self._slot
+        what = f"{hit.method} {hit.uri} {hit.status if hit.error else f'{hit.seconds:.2f} s'}"
+        if step.share == 100:
+            if not mine:
+                return
+            assert self._bake is not None  # noqa: S101 - made with the step
+            decided = self._bake.see(hit.at, hit.client, hit.error, hit.service, what)
+            verdict = self._bake.verdict(hit.ended) if decided else None
+        else:
+            assert self._judge is not None  # noqa: S101 - made with the step
+            decided = self._judge.see(
+                hit.at,
+                mine,
+                hit.client,
+                hit.error,
+                None if hit.status_text == b"101" else hit.seconds,
+                hit.service,
+                what,
+                address=hit.address.decode(),
+                bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
+            )
+            verdict = self._judge.verdict(hit.ended) if decided else None
+            if not mine:
+                self._before.history.see(hit.at, hit.client, hit.error)
+        if mine and hit.error:
+            late = self._decided is not None or any(one.decided is not None for one in self._judged)
+            self._errors[late] += 1
+            self._hurt[late].add(hit.client_name)
+        if verdict is not None and self._decided is None:
+            self._decided = (hit.ended, verdict)
+
+
+def _need_slots(seen: Seen, steps: Sequence[Step]) -> None:
+    if not seen.requests:
+        raise Refused("replay.empty", "there is no request in this log", next=())
+    if all(step.share in (0, 100) for step in steps) and steps:
+        return
+    if seen.form is Format.COMBINED:
+        raise Refused(
+            "replay.no-slots",
+            "nginx's combined format does not say which release answered, so no two can be compared; a release that "
+            "has all visitors can be judged by what was before it",
+            next=("bg watch --replay LOG --at TIME=100    with the time of the switch",),
+        )
+    if len(seen.slots) < 2:
+        only = next(iter(seen.slots), "no slot")
+        raise Refused(
+            "replay.one-side",
+            f"all requests of this log were answered by {only}: there is nothing to compare with",
+            next=("bg watch --replay LOG --at TIME=100    judges it by what was before that time",),
+        )
+
+
+def _candidate(seen: Seen, steps: Sequence[Step]) -> str:
+    if not seen.slots:
+        return ""
+    ordered = [name for name, _ in seen.slots.most_common()]
+    if steps and all(step.share in (0, 100) for step in steps):
+        return ordered[0] if len(ordered) == 1 else ""
+    return ordered[-1]
+
+
+def _step(seen: Seen, slot: str) -> Step:
+    share = seen.highest.get(slot, 99) + 1
+    if share >= 100:
+        raise Refused(
+            "replay.no-share",
+            f"visitors of all places were answered by {slot} at some time, so the log alone does not tell its share",
+            next=("bg watch --replay LOG --share 10", "bg watch --replay LOG --at 12:00=10,12:10=25"),
+        )
+    return Step(share, seen.first)
+
+
+def _form(files: Sequence[Path]) -> Format:
+    for file in files:
+        sample = _open(file, 1 << 16)
+        if sample and (form := recognise(sample)) is not None:
+            return form
+        if sample:
+            raise Refused(
+                "replay.format",
+                "its lines are neither the proxy's own nor nginx's combined format",
+                where=str(file),
+                next=(),
+            )
+    return Format.BLUEGREEN
+
+
+def _open(file: Path, most: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(most)
+    except OSError as error:
+        raise UsageError("replay.file", f"it can't be read: {error.strerror}", where=str(file)) from error
+
+
+def _chunks(files: Sequence[Path]) -> Iterator[bytes]:
+    """Whole lines, files in the order that they are given."""
+    for file in files:
+        rest = b""
+        with file.open("rb") as stream:
+            while data := stream.read(PART):
+                whole, found, rest = (rest + data).rpartition(b"\n")
+                if found:
+                    yield whole + found
+        if rest:
+            yield rest + b"\n"
