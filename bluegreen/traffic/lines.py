@@ -117,8 +117,12 @@ class Hit(NamedTuple):
         return self._chosen("host")
 
     def _chosen(self, name: str) -> str:
+        text = self.chosen.decode("utf-8", "replace")
+        if "\\" not in text and text.count('"') == 8:  # nothing is escaped: two names, two values
+            parts = text.split('"')
+            return parts[7] if name == "uri" else parts[3]
         try:
-            return str(json.loads(f"{{{self.chosen.decode('utf-8', 'replace')}}}")[name])
+            return str(json.loads(f"{{{text}}}")[name])
         except (ValueError, KeyError):
             return ""
 
