@@ -183,11 +183,12 @@ def _troubles(observed: Observed, unfinished: Operation | None) -> list[Trouble]
     if former is not None and observed.standby is None and unfinished is None:
         out.append(_standby_trouble(observed, former))
     if unfinished is not None and observed.proxy.lease is None:
+        safe = f" ends it at {min(unfinished.share or 0, observed.share)} %, its last safe state"
         out.append(
             Trouble(
                 "operation.unfinished",
                 f"an operation was interrupted: {unfinished}, last step: {unfinished.last_step or 'none'}",
-                ("bg resume", "bg abort", "bg rollback"),
+                (f"bg resume   {safe}" if unfinished.kind == "canary" else "bg resume", "bg abort", "bg rollback"),
             )
         )
     for container in observed.containers:

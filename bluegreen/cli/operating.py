@@ -32,6 +32,7 @@ def operating(run: Run, *, live: bool = False) -> Iterator[None]:
         yield
     finally:
         progress.close()
+        run.unwatch(progress)
 
 
 def _progress(run: Run, *, live: bool) -> Progress:

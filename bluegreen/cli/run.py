@@ -115,6 +115,11 @@ class Run:
         """Have a sink told of every event from now on."""
         self._sinks.append(sink)
 
+    def unwatch(self, sink: Sink) -> None:
+        """Tell it nothing more."""
+        with self._turn:
+            self._sinks = [s for s in self._sinks if s is not sink]
+
     def emit(self, event: Event) -> None:
         """The sink handed to the app. Never raises: who watches can't stop what is being done."""
         with self._turn:  # events come from several threads

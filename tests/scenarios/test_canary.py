@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -24,7 +26,8 @@ VISITORS = 40
 @pytest.fixture(scope="module")
 def deployed(make_stack: MakeStack) -> Stack:
     stack = make_stack()
-    stack.write({"web": web(stack.image), "worker": worker(stack.image)}, keep=2, drain="300s")
+    proxy = {"listen": f"127.0.0.1:{stack.port}", "trusted_proxies": ["10.0.0.0/8", "172.16.0.0/12", "127.0.0.0/8"]}
+    stack.write({"web": web(stack.image), "worker": worker(stack.image)}, keep=2, drain="300s", proxy=proxy)
     for _ in range(2):
         stack.deploy(_next()).succeeded()
     return stack
@@ -156,6 +159,67 @@ def test_a_shift_that_is_killed_leaves_one_share_or_the_other_and_is_resumed(sho
     shop.bg("resume").succeeded()
     assert shop.is_clean()["candidate"]["share"] == 60
     assert shop.bg("rollback").succeeded().data["how"] == "canary"
+
+
+def test_a_clean_release_passes_its_steps_by_itself_and_gets_all_visitors(shop: Stack) -> None:
+    tag = _next()
+    live = shop.status()["live"]["tag"]
+    with _passers_by(shop):
+        answer = shop.deploy(tag, "--canary", "30,60", "--hold", "90s").succeeded()
+    canary = answer.data["canary"]
+    assert (answer.document["outcome"], canary["share"]) == ("promoted", 100)
+    assert [(s["share"], s["outcome"]) for s in canary["steps"]] == [(30, "pass"), (60, "pass")], canary
+    assert all("clean" in s["verdict"]["reason"] or "below" in s["verdict"]["reason"] for s in canary["steps"]), canary
+    status = shop.is_clean()
+    assert (status["live"]["tag"], status["standby"]["tag"]) == (tag, live)
+
+
+def test_without_traffic_a_step_ends_inconclusive_and_the_share_stays(shop: Stack) -> None:
+    tag = _next()
+    answer = shop.deploy(tag, "--canary", "20,50", "--hold", "1s")
+    answer.failed(Exit.INCONCLUSIVE, "canary.inconclusive", tag, "keeps its 20 %")
+    assert [s["outcome"] for s in answer.data["canary"]["steps"]] == ["inconclusive"]
+    assert shop.is_clean()["candidate"]["share"] == 20
+
+
+def test_a_canary_whose_process_dies_is_ended_by_the_next_command_which_says_so(shop: Stack) -> None:
+    tag = _next()
+    running = shop.begin("--json", "deploy", tag, "--canary", "20,50", "--hold", "90s")
+    eventually(lambda: (shop.status()["candidate"] or {}).get("share") == 20, 60, "the first step")
+    shop.bg("canary", "50").failed(Exit.HELD, "operation.held", f"canary {tag}")
+    running.send(signal.SIGKILL)
+    running.end()
+    status = eventually(lambda: found if (found := shop.status())["lease"] is None else {}, what="the lease's end")
+    assert {t["code"] for t in status["troubles"]} == {"operation.unfinished"}
+    answer = shop.bg("canary", "5").succeeded()
+    assert "was left by its process" in answer.notices
+    assert "back from 20 % to 0 %, its last safe state" in answer.notices
+    assert shop.is_clean()["candidate"]["share"] == 5
+
+
+@contextmanager
+def _passers_by(shop: Stack) -> Iterator[None]:
+    """Visitors of distinct addresses, each of whom asks once."""
+    over = threading.Event()
+
+    def come(number: int) -> None:
+        with httpx.Client(timeout=30, trust_env=False) as client:
+            for turn in itertools.count():
+                if over.wait(0.01):
+                    return
+                address = f"203.{number}.{turn >> 8 & 255}.{turn & 255}"
+                client.cookies.clear()
+                client.get(f"{shop.url}/", headers={"X-Forwarded-For": address})
+
+    threads = [threading.Thread(target=come, args=(number,), daemon=True) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
 
 
 class _stream_of:  # noqa: N801 - reads as what it is

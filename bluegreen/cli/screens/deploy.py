@@ -31,6 +31,7 @@ def data(project: str, result: DeployResult, after: Status | None) -> dict[str, 
         "public": encode(result.public),
         "plan": [dict(step) for step in result.plan],
         "proof": _proof_data(result),
+        "canary": None,
         **_standing(after),
     }
 

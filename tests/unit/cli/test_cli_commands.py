@@ -44,6 +44,7 @@ LINE = (
 )
 CANARY = {"project", "live", "candidate", "share", "previous", "url", "shifts", "plan", "notices"}
 DEPLOY = {
+    "canary",
     "project",
     "release",
     "tag",
@@ -536,3 +537,29 @@ def test_what_a_share_can_show_is_explained_beforehand(bg: Program, world: World
     assert [step["share"] for step in data["steps"]] == [25]
     assert data["steps"][0]["clean_needed"] == 184
     assert 230 < data["steps"][0]["seconds_to_pass"] < 260
+
+
+@pytest.mark.usefixtures("file")
+def test_a_canary_by_itself_without_traffic(bg: Program, world: World) -> None:
+    for words in (["--hold", "1s"], ["--canary", "25,5"], ["--canary", "0,5"], ["--canary", "5,100"]):
+        assert bg("deploy", "v1", *words).code == 2
+    assert bg("deploy", "v1", "--canary", "5", "--stage").code == 2
+    first = bg("deploy", "v1", "--canary", "5,50")
+    assert (first.code, "LIVE     v1 has all visitors" in first.out) == (0, True), first
+    assert "nothing to compare v1 with" in first.err
+    held = bg("deploy", "v2", "--canary", "5,50", "--hold", "50ms")
+    assert held.code == 6
+    assert "INCONCLUSIVE" in held.out
+    assert "v2 keeps its 5 % of visitors until you say otherwise" in held.out
+    assert "bluegreen canary --explain" in held.out
+    assert not first.wide
+    assert not held.wide
+    bg("abort")
+    answer = bg("deploy", "v2", "--canary", "5,50", "--hold", "50ms", "--json")
+    assert answer.document["outcome"] == "inconclusive"
+    assert answer.document["errors"][0]["code"] == "canary.inconclusive"
+    assert set(answer.data) == DEPLOY
+    assert set(answer.data["canary"]) == {"outcome", "share", "steps", "against", "harm", "ms"}
+    assert set(answer.data["canary"]["steps"][0]) == {"share", "outcome", "seconds", "verdict"}
+    assert answer.data["candidate"]["share"] == 5
+    world.check_clean()

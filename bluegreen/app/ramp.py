@@ -1,0 +1,296 @@
+"""`deploy TAG --canary 5,25,50`: a candidate's steps, each ended by a verdict, and then all visitors.
+
+The canary is a lease of the process that runs it. It is journaled as one operation, which remembers the last share that
+a verdict has passed: when the process dies, whoever comes next ends it there (`bluegreen.app.canary.end_abandoned`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from bluegreen.app.canary import canary_operation, end_abandoned, shift
+from bluegreen.app.rollback import MoveResult, promote, rollback
+from bluegreen.app.site import Site, begin, end, lease, need_ended, need_journal, still
+from bluegreen.app.watch import Action, Glance, watch
+from bluegreen.judge.wording import Clock, utc
+from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Refused, Unhealthy
+from bluegreen.model.events import Event
+from bluegreen.model.guard import GuardCheck
+from bluegreen.model.history import Operation
+from bluegreen.model.judging import Outcome, Verdict
+from bluegreen.model.observed import Observed
+from bluegreen.model.release import Release
+from bluegreen.model.value import dataclass
+from bluegreen.planning.shift import choose_candidate
+from bluegreen.proxy.session import ProxySession
+
+HOLD = 600.0
+"""Seconds that a step waits for its verdict where nothing else is said."""
+
+Ended = Literal["promoted", "taken-back", "held", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a step ended. ``verdict`` None: there was no traffic to say anything about."""
+
+    share: int
+    outcome: Outcome
+    seconds: float
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """``outcome``: promoted; taken-back (by a verdict, or because there was none and the file says so); held (no
+    verdict, and the share stays); stopped (interrupted: back at the last share that had passed).
+
+    ``share`` is what the candidate has now, in percent.
+    """
+
+    outcome: Ended
+    release: Release
+    live: Release
+    share: int
+    steps: tuple[Step, ...]
+    action: Action | None = None  # what was done about a verdict against it
+    moved: MoveResult | None = None
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether it ended for want of a verdict."""
+        return bool(self.steps) and self.steps[-1].outcome is Outcome.INCONCLUSIVE and self.outcome != "promoted"
+
+
+def ramp(
+    site: Site,
+    release: Release,
+    shares: Sequence[int],
+    *,
+    hold: float = HOLD,
+    checks: Sequence[GuardCheck] = (),
+    clock: Clock = utc,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Ramp:
+    """Run the steps of a candidate that has been staged, then promote it. ``hold``: seconds that a step waits for its
+    verdict, at most; a pass ends it earlier, a fail takes the candidate back.
+
+    Raises `Refused` where ``release`` is not the candidate (any more), `Overtaken` where somebody else moved traffic.
+    """
+    with site.session() as session:
+        observed = site.observe(session)
+        need_journal(observed)
+        observed = end_abandoned(site, session, observed)
+        need_ended(observed)
+        live = observed.live_release
+        done = None
+        if live is not None:
+            how = (shares, hold, checks, clock, stopped)
+            done = _in_steps(site, session, observed, release, live, *how)
+    if done is None:
+        site.notice(f"nothing was live, so there is nothing to compare {release.tag} with: all visitors at once")
+        return Ramp("promoted", release, release, 100, (), moved=promote(site, release=release.number))
+    if done.outcome == "promoted":
+        moved = promote(site, reason=f"passed at {', '.join(f'{s} %' for s in shares)}", release=release.number)
+        return replace(done, share=100, moved=moved)
+    if done.outcome == "taken-back" and done.action is None:
+        moved = rollback(site, reason="no verdict in time", losing=release.number)
+        return replace(done, share=0, moved=moved)
+    return done
+
+
+def _in_steps(
+    site: Site,
+    session: ProxySession,
+    observed: Observed,
+    release: Release,
+    live: Release,
+    shares: Sequence[int],
+    hold: float,
+    checks: Sequence[GuardCheck],
+    clock: Clock,
+    stopped: Callable[[], bool],
+) -> Ramp:
+    _need_candidate(observed, release)
+    operation = canary_operation(site, observed, release)
+    with lease(site, session, operation.id) as epoch:
+        still(site, session, observed)
+        begin(session, epoch, operation)
+        steps = _Steps(site, session, epoch, operation, release, tuple(shares), hold, stopped)
+        action = None
+        if steps.begins():
+            watched = watch(site, steps.enough, checks=checks, clock=clock, stopped=steps.over)
+            action = next((a for a in watched.actions if a.did == "taken-back"), None)
+        outcome = steps.conclude(taken_back=action is not None)
+    return Ramp(outcome, release, live, steps.share, tuple(steps.ended), action, action.moved if action else None)
+
+
+class _Steps:
+    """Where a ramp is. `enough` is told how things stand several times a second, and goes on to the next step."""
+
+    def __init__(
+        self,
+        site: Site,
+        session: ProxySession,
+        epoch: int,
+        operation: Operation,
+        release: Release,
+        shares: tuple[int, ...],
+        hold: float,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.ended: list[Step] = []
+        self.share = 0
+        self._site = site
+        self._session = session
+        self._epoch = epoch
+        self._operation = operation
+        self._release = release
+        self._waiting = list(shares)
+        self._hold = hold
+        self._stopped = stopped
+        self._since = 0.0
+        self._safe = 0
+        self._outcome: Ended | None = None
+        self._error: BluegreenError | None = None
+
+    def begins(self) -> bool:
+        """The first step. Whether the candidate got its share; `conclude` raises why not."""
+        try:
+            self._begin()
+        except BluegreenError as error:
+            self._error = error
+        return self._error is None
+
+    def _begin(self) -> None:
+        share = self._waiting.pop(0)
+        observed = self._site.observe(self._session)
+        try:
+            shift(self._site, self._session, self._epoch, observed, share)
+        except Unhealthy as error:
+            raise BluegreenError(
+                "canary.failed",
+                f"{self._release.tag} did not get {share} % of visitors: {error.problem.message}; it stays at "
+                f"{self._safe} %, which had passed",
+                where=error.problem.where,
+                next=(f"bg logs {self._release.tag}", "bg abort    removes it", "bg status"),
+            ) from error
+        self.share, self._since = share, self._site.clock()
+        text = f"{share} % of visitors to {self._release.tag}; a verdict within {self._hold:g} s"
+        self._site.emit(Event("guard", "step", self._release.tag, text, data={"share": share}))
+
+    def over(self) -> bool:
+        """Whether nothing is waited for any more, should the proxy be lost."""
+        return self._stopped() or self._outcome is not None
+
+    def enough(self, glance: Glance) -> bool:
+        try:
+            return self._enough(glance)
+        except BluegreenError as error:
+            self._error = error
+            return True
+
+    def conclude(self, *, taken_back: bool) -> Ended:
+        """End the operation in the journal, by what became of it. Raises what went wrong on the way."""
+        if taken_back:
+            self.share = 0
+            return "taken-back"  # by a rollback, which has taken over and ended it
+        if self._error is not None:
+            self._give_up(self._error)
+        if self._outcome is None:
+            self._back_to_safe()
+            self._outcome = "stopped"
+        end(self._session, self._epoch, self._operation.id, "done" if self._outcome == "promoted" else self._outcome)
+        return self._outcome
+
+    def _enough(self, glance: Glance) -> bool:
+        if any(action.did == "taken-back" for action in glance.actions):
+            return True
+        self._need_mine(glance.observed)
+        if self._stopped():
+            return True
+        verdict = glance.verdict
+        mine = glance.subject is not None and glance.subject.release.number == self._release.number
+        fresh = mine and verdict is not None and verdict.share == self.share and glance.caught_up
+        if fresh and verdict is not None and verdict.outcome is Outcome.PASS:
+            return self._passed(verdict)
+        if self._site.clock() - self._since >= self._hold and glance.caught_up:
+            return self._without_verdict(verdict if mine else None)
+        return False
+
+    def _passed(self, verdict: Verdict) -> bool:
+        self._ends(Outcome.PASS, verdict)
+        self._safe = self.share
+        event = {"event": "passed", "release": self._release.number, "share": self.share, "reason": verdict.reason}
+        self._session.run([{"op": "append", "epoch": self._epoch, "events": [event]}])
+        return self._next()
+
+    def _without_verdict(self, verdict: Verdict | None) -> bool:
+        self._ends(Outcome.INCONCLUSIVE, verdict)
+        then = verdict.then if verdict is not None else self._release.guard.judge.inconclusive
+        if then == "promote":
+            return self._next()
+        self._outcome = "taken-back" if then == "rollback" else "held"
+        return True
+
+    def _next(self) -> bool:
+        if self._waiting:
+            self._begin()
+            return False
+        self._outcome = "promoted"
+        return True
+
+    def _ends(self, outcome: Outcome, verdict: Verdict | None) -> None:
+        self.ended.append(Step(self.share, outcome, self._site.clock() - self._since, verdict))
+        said = f"{self.share} %: {outcome}"
+        self._site.emit(Event("guard", "step-over", self._release.tag, said, data={"share": self.share}))
+
+    def _need_mine(self, observed: Observed) -> None:
+        """Somebody else may have taken over, or the proxy may have been away and the lease with it."""
+        lease = observed.proxy.lease
+        unfinished = observed.history.unfinished
+        if unfinished is not None and unfinished.id == self._operation.id:
+            if lease is not None and lease.get("operation") == self._operation.id:
+                return
+            raise ProxyFailed(
+                "proxy.session",
+                "the canary's lease is lost: the proxy was away, or this process",
+                next=("bg canary", "bg status"),
+            )
+        raise Overtaken(
+            "operation.overtaken",
+            f"somebody else took over; the canary of {self._release.tag} stops here",
+            next=("bg canary    how visitors are shared now", "bg history"),
+        )
+
+    def _back_to_safe(self) -> None:
+        observed = self._site.observe(self._session)
+        if observed.share > self._safe:
+            shift(self._site, self._session, self._epoch, observed, self._safe, reason="stopped")
+        self.share = self._safe
+
+    def _give_up(self, error: BluegreenError) -> None:
+        """Leave the candidate at its last safe share, over another session where this one is gone; then raise."""
+        if isinstance(error, Overtaken):
+            raise error
+        try:
+            if error.code == "proxy.session":
+                with self._site.session() as session:
+                    end_abandoned(self._site, session, self._site.observe(session))
+            else:
+                self._back_to_safe()
+                end(self._session, self._epoch, self._operation.id, "failed")
+        except BluegreenError as second:
+            self._site.notice(f"the canary could not be ended: {second.problem}; bg resume ends it")
+        raise error
+
+
+def _need_candidate(observed: Observed, release: Release) -> None:
+    if choose_candidate(observed).number != release.number:
+        raise Refused(
+            "canary.another-candidate",
+            f"{release.tag} is not the candidate any more",
+            next=("bg canary", "bg status"),
+        )
