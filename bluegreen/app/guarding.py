@@ -82,6 +82,8 @@ class Guard:
         self._clock = clock
         self._observed: Observed | None = None
         self._baselines: dict[int, Baseline] = {}
+        self._tenures: list[tuple[int, str, float, float]] | None = None  # as the picture tells them
+        self._slow: Mapping[str, float] = {}  # what the judge compares with
         self._judge: Judge | None = None
         self._bake: Bake | None = None  # of the subject, or of live beside a candidate
         self._shifts = 0
@@ -94,7 +96,7 @@ class Guard:
 
     def look(self, observed: Observed) -> bool:
         """The picture now. Whether there is another subject than before."""
-        self._observed = observed
+        self._observed, self._tenures = observed, None
         found = subject_of(observed)
         changed = (found and found.key) != (self.subject and self.subject.key)
         if changed:
@@ -133,25 +135,29 @@ class Guard:
     # -- what is seen --------------------------------------------------------------------------------------
     def _see_before(self, hit: Hit) -> None:
         """Of who was live then. What the slot held before that is nobody's."""
-        for release, slot, since, until in _tenures(self._observed):
+        if self._tenures is None:
+            self._tenures = _tenures(self._observed)
+        for release, slot, since, until in self._tenures:
             if hit.slot == slot and since <= hit.at and hit.ended <= until:
                 self._baseline(release).see(hit)
                 return
 
     def _compare(self, subject: Subject, hit: Hit) -> None:
         candidate = hit.slot == subject.slot
-        error, what = hit.error, ""
+        judge, at, client, service = self._judged(), hit.at, hit.client, hit.service
+        error, seconds, what = hit.error, _seconds(hit), ""
         if error:
             what = f"{hit.method} {hit.uri} {hit.status}"
-        judge = self._judged()
+        elif seconds is not None and seconds > self._slow.get(service, seconds):  # most lines need no words
+            what = f"{hit.method} {hit.uri} {seconds:.2f} s"
         decided = judge.see(
-            hit.at,
+            at,
             candidate,
-            hit.client,
+            client,
             error,
-            _seconds(hit),
-            hit.service,
-            what or f"{hit.method} {hit.uri} {hit.seconds:.2f} s",
+            seconds,
+            service,
+            what,
             address=hit.address.decode(),
             bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
         )
@@ -159,7 +165,7 @@ class Guard:
             self._crossed = hit.ended
         if not candidate and subject.live is not None:
             bake = self._baked(subject)
-            if bake.see(hit.at, hit.client, error, hit.service, what) and self.live_alarm is None:
+            if bake.see(at, client, error, service, what) and self.live_alarm is None:
                 self.live_alarm = bake.verdict(hit.ended)
 
     def _see_after(self, subject: Subject, hit: Hit) -> None:
@@ -178,11 +184,12 @@ class Guard:
             subject = self.subject
             assert subject is not None  # noqa: S101 - for the type checker: who asks has one
             assert subject.live is not None  # noqa: S101 - a candidate stands beside a live release
+            self._slow = self._baseline(subject.live.number).slow
             self._judge = Judge(
                 subject.release.guard.judge,
                 subject.live.tag,
                 subject.release.tag,
-                slow=self._baseline(subject.live.number).slow,
+                slow=self._slow,
                 sticky=subject.release.proxy.affinity != "none",
                 clock=self._clock,
             )
