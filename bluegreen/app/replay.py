@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 
@@ -150,6 +150,7 @@ class _Judging:
         self._clock = clock
         self._live = next((name for name in seen.slots if name != slot), "what was there before")
         self._before = Baseline()
+        self._slow: Mapping[str, float] = {}
         self._step: Step | None = None
         self._judge: Judge | None = None
         self._bake: Bake | None = None
@@ -199,7 +200,8 @@ class _Judging:
         self._step = step
         if 0 < step.share < 100:
             if self._judge is None:
-                self._judge = Judge(self._settings, self._live, self._slot, slow=self._before.slow, clock=self._clock)
+                self._slow = self._before.slow
+                self._judge = Judge(self._settings, self._live, self._slot, slow=self._slow, clock=self._clock)
             self._judge.shift(step.since, step.share)
         elif step.share == 100:
             release = self._slot or "the release"
@@ -218,7 +220,9 @@ class _Judging:
 
     def _see(self, hit: Hit, step: Step) -> None:
         mine = not self._slot or hit.slot == self._slot
-        what = f"{hit.method} {hit.uri} {hit.status if hit.error else f'{hit.seconds:.2f} s'}"
+        what = ""
+        if hit.error or hit.seconds > self._slow.get(hit.service, hit.seconds):  # most lines need no words
+            what = f"{hit.method} {hit.uri} {hit.status if hit.error else f'{hit.seconds:.2f} s'}"
         if step.share == 100:
             if not mine:
                 return
