@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from math import exp, log, log1p
 
-from bluegreen.judge.wording import Clock, line, percent, utc
+from bluegreen.judge.wording import Clock, line, percent, shown, utc
 from bluegreen.model.judging import Count, Evidence, JudgeSettings, Outcome, Sample, Verdict, problems
 
 QUIET = 60.0
@@ -150,7 +150,7 @@ class Bake:
         if error:
             self._errors += 1
             self._services[service] += 1
-            self._first = self._first or Sample(at, what, service)
+            self._first = self._first or Sample(at, shown(what), service)
         if self._alarm.see(error) and self._reached is None:
             self._reached = self._evidence(at)
             return True

@@ -9,7 +9,7 @@ from bluegreen.judge import outside
 from bluegreen.judge.clients import Draws, Pool, Shares
 from bluegreen.judge.comparison import ERROR_RATIOS, SLOW_RATIOS, SPLIT_RATIOS, Comparison
 from bluegreen.judge.passing import Passing, clean_needed
-from bluegreen.judge.wording import Clock, line, percent, short, utc
+from bluegreen.judge.wording import Clock, line, percent, short, shown, utc
 from bluegreen.model.judging import Count, Evidence, Facts, JudgeSettings, Outcome, Sample, Verdict, problems
 
 MOST_CLIENTS = 1_000_000
@@ -161,7 +161,7 @@ class Judge:
         if new & (_ON_LIVE | _ON_CANDIDATE):
             self._clients[candidate] += 1
         share = self._shares.at(at)
-        sample = Sample(at, what, service)
+        sample = Sample(at, shown(what), service)
         if first:
             self._split.see(candidate, address, bucket, share, sample)
         decided = False

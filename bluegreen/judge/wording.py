@@ -10,6 +10,9 @@ from bluegreen.model.judging import Count, Evidence
 
 Clock = Callable[[float], str]
 
+MOST_SHOWN = 160
+"""Characters of a request that are kept."""
+
 
 class Between(Protocol):
     """Whom a piece of evidence compares: a verdict, or what becomes one."""
@@ -50,6 +53,14 @@ def line(evidence: Evidence, between: Between, clock: Clock = utc) -> str:
             text += f"; first: {evidence.first.what} at {clock(evidence.first.at)}"
         return text
     return evidence.said
+
+
+def shown(text: str) -> str:
+    """What a visitor wrote, safe for terminals and one line: nothing that isn't printable, and not too long. How it
+    ended, the last word, is kept."""
+    if len(text) > MOST_SHOWN:
+        text = f"{text[: MOST_SHOWN - 12]}... {text[-8:].rpartition(' ')[2]}"
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def percent(rate: float) -> str:

@@ -63,6 +63,17 @@ def test_the_moment_is_written_by_the_readers_clock() -> None:
     assert made.verdict(START).reason.endswith("first: GET /api/v1/simulate 500 at 187 s")
 
 
+def test_what_a_visitor_wrote_can_neither_move_a_terminal_nor_fill_it() -> None:
+    made = judge()
+    for number in range(3):
+        made.see(START, True, f"c{number}", True, what=f"GET /\x1b[2J\n\u202e{'a' * 500} 500")
+    reason = made.verdict(START).reason
+    assert "first: GET /?[2J??aaa" in reason
+    assert reason.isprintable()
+    assert "aaa... 500 at 12:00:00Z" in reason
+    assert len(reason) < 300
+
+
 def test_a_service_with_more_erring_clients_is_named_first() -> None:
     made = judge()
     made.see(START + 9, True, "a", True, 0.1, "frontend", "GET / 502")
