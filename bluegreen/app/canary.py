@@ -135,11 +135,17 @@ def finish(site: Site, session: ProxySession, epoch: int, observed: Observed, op
     return site.observe(session, networks=False)
 
 
+def abandoned(observed: Observed) -> bool:
+    """Whether a process that took a candidate from share to share is gone without having ended that."""
+    operation = observed.history.unfinished
+    return operation is not None and operation.kind == "canary" and observed.proxy.lease is None
+
+
 def end_abandoned(site: Site, session: ProxySession, observed: Observed) -> Observed:
     """End a canary whose process is gone at its last safe state: the last share that a verdict has passed, 0 where
     none had. Says so; answers the picture afterwards. Nothing where there is none, or somebody is at it."""
-    operation, held = observed.history.unfinished, observed.proxy.lease
-    if operation is None or operation.kind != "canary" or held is not None:
+    operation = observed.history.unfinished
+    if operation is None or not abandoned(observed):
         return observed
     safe = min(operation.share or 0, observed.share)
     moved = f"back from {observed.share} % to {safe} %" if safe != observed.share else f"it stays at {safe} %"
@@ -295,6 +301,7 @@ def _found(site: Site, observed: Observed, outcome: str) -> Canary:
 
 __all__ = [
     "Canary",
+    "abandoned",
     "canary",
     "canary_operation",
     "check_share",

@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from bluegreen.app.canary import abandoned, end_abandoned
 from bluegreen.app.guarding import Guard, Subject, alarming, moment
 from bluegreen.app.rollback import MoveResult, rollback
 from bluegreen.app.site import Site
 from bluegreen.app.traffic import record_rows
 from bluegreen.judge.wording import Clock, utc
-from bluegreen.model.errors import BluegreenError, EngineFailed, EngineUnreachable, ProxyFailed, Refused
+from bluegreen.model.errors import BluegreenError, EngineFailed, EngineUnreachable, Held, ProxyFailed, Refused
 from bluegreen.model.events import Event
 from bluegreen.model.guard import GuardCheck
 from bluegreen.model.judging import Check, Facts, Outcome, Verdict
@@ -225,6 +226,9 @@ def _follow(
     for part in session.follow(progress.position, oldest=progress.position is None, seconds=TICK):
         # The picture comes after the lines: each of them is judged by a share that is known.
         observed = site.observe(session, networks=False)
+        if act and abandoned(observed):
+            with suppress(Held):  # somebody else is quicker
+                observed = end_abandoned(site, session, observed)
         if guard.look(observed):
             _say_subject(site, guard.subject)
         lines = parse(part.data)
@@ -446,13 +450,14 @@ def ask(check: GuardCheck, env: Mapping[str, str]) -> tuple[bool, str]:
 
 
 def _query(check: GuardCheck) -> tuple[bool, str]:
-    import httpx
+    import requests
 
     try:
-        answer = httpx.get(f"{check.url.rstrip('/')}/api/v1/query", params={"query": check.query}, timeout=5.0)
-        results = answer.raise_for_status().json()["data"]["result"]
+        answer = requests.get(f"{check.url.rstrip('/')}/api/v1/query", params={"query": check.query}, timeout=5.0)
+        answer.raise_for_status()
+        results = answer.json()["data"]["result"]
         value = float(results[0]["value"][1] if isinstance(results[0], dict) else results[1])
-    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (requests.RequestException, ValueError, KeyError, IndexError, TypeError) as error:
         return False, f"no value: {type(error).__name__}"  # its text may hold the URL's password
     low = check.least is not None and value < check.least
     high = check.most is not None and value > check.most

@@ -13,6 +13,7 @@ from bluegreen.app.ramp import Ramp, ramp
 from bluegreen.app.recover import abort, resume
 from bluegreen.app.rollback import promote, rollback
 from bluegreen.app.site import Site
+from bluegreen.app.watch import watch
 from bluegreen.engine.behaviour import Answer, Behaviour
 from bluegreen.model.errors import BluegreenError, Held, Overtaken, Refused
 from bluegreen.model.judging import Outcome
@@ -204,6 +205,14 @@ def test_the_next_command_ends_what_was_left_at_its_last_safe_share_and_says_so(
     said = [e.message for e in world.events if e.kind == "notice"]
     assert any(f"was left by its process (test@here): back from {died} % to {safe} %" in m for m in said), said
     assert world.check_clean().share == safe
+
+
+def test_a_guard_ends_it_at_its_last_safe_share(world: World) -> None:
+    die_at(world, 50)
+    site = world.site()
+    watch(site, lambda glance: glance.caught_up)
+    assert any("was left by its process" in e.message for e in world.events)
+    assert world.check_clean().share == 10
 
 
 @pytest.mark.parametrize("way", ["resume", "abort", "rollback", "promote", "deploy"])
