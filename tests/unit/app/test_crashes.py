@@ -18,6 +18,7 @@ import pytest
 
 from bluegreen.app.canary import canary
 from bluegreen.app.ground import start_proxy
+from bluegreen.app.ramp import ramp
 from bluegreen.app.recover import abort, resume
 from bluegreen.app.rollback import promote, rollback, switch
 from bluegreen.app.upgrade import upgrade_proxy
@@ -122,6 +123,13 @@ def shift(share: int) -> Act:
     return lambda world: canary(world.site(), share)
 
 
+def stepping(world: World) -> object:
+    """The steps of a candidate, without a visitor: the first one ends inconclusive."""
+    candidate = world.observed().candidate
+    assert candidate is not None
+    return ramp(world.site(), candidate, (10, 50), hold=0.0)
+
+
 def promoted(world: World) -> object:
     return promote(world.site())
 
@@ -163,6 +171,8 @@ PLANS: dict[str, Row] = {
     "shift": Row(staged, shift(10)),
     "shift to more": Row(shared, shift(50), like=True),
     "shift to nobody": Row(shared, shift(0), like=True),
+    "canary by itself": Row(staged, stepping),
+    "resume of a canary by itself": Row(struck(staged, stepping, "shift"), resumed, like=True),
     "promote": Row(shared, promoted),
     "rollback of a candidate with a share": Row(shared, back),
     "rollback past a candidate with a share": Row(shared, cold, like=True, between="v2"),
