@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bluegreen.app.site import Site
@@ -78,7 +78,7 @@ def _row(observed: Observed, past: History, number: int) -> Row:
         revision=record.revision or (release.revision if release else None),
         subject=record.subject or (release.subject if release else None),
         dirty=record.dirty,
-        note=record.reason or record.failure or record.subject,
+        note=record.reason or record.failure or record.alarm or record.subject,
         live_since=record.went_live,
         shifts=past.shifts_of(number),
     )
@@ -116,43 +116,37 @@ def why(site: Site, tag: str | None = None) -> Why:
     """Why the last release (or the one named) failed. Raises `Refused` when none did."""
     with site.session() as session:
         observed = site.observe(session, networks=False, history=True)
-        failed = [r for r in observed.history.releases.values() if r.failure and tag in (None, r.tag, str(r.number))]
-        if not failed:
-            bad = [
-                r for r in observed.history.releases.values() if r.mark == "bad" and tag in (None, r.tag, str(r.number))
-            ]
-            if not bad:
-                raise Refused(
-                    "why.nothing",
-                    f"no failure of {tag} is recorded" if tag else "no failure is recorded",
-                    next=("bg history",),
-                )
-            record = max(bad, key=lambda r: r.number)
-            return Why(
-                record.number,
-                record.tag,
-                _ended(observed.history, record),
-                "release.rolled-back",
-                record.reason or "rolled back",
-                None,
-                (),
-                "",
-                observed.history.shifts_of(record.number),
+        found = [_last(observed.history, r) for r in observed.history.releases.values()]
+        known = [w for w in found if w is not None and tag in (None, w.tag, str(w.release))]
+        if not known:
+            raise Refused(
+                "why.nothing",
+                f"no failure of {tag} is recorded" if tag else "no failure is recorded",
+                next=("bg history",),
             )
-        record = max(failed, key=lambda r: r.number)
-        answer = session.send([{"op": "get", "path": f"{record.failed_operation}/why.json"}])[0]
+        last = max(known, key=lambda w: (w.at, w.release))
+        if not last.operation:
+            return last
+        answer = session.send([{"op": "get", "path": f"{last.operation}/why.json"}])[0]
     details: dict[str, Any] = json.loads(answer["text"]) if answer.get("ok") and answer.get("text") else {}
-    return Why(
-        release=record.number,
-        tag=record.tag,
-        at=details.get("at") or record.at,
-        code=record.failure_code or "",
-        message=record.failure or "",
-        where=details.get("where"),
-        logs=tuple(details.get("logs", ())),
-        operation=record.failed_operation or "",
-        shifts=observed.history.shifts_of(record.number),
-    )
+    at = details.get("at") or last.at
+    return replace(last, at=at, where=details.get("where"), logs=tuple(details.get("logs", ())))
+
+
+def _last(past: History, record: ReleaseRecord) -> Why | None:
+    """What went wrong with a release last; None where nothing did."""
+    shifts = past.shifts_of(record.number)
+    found: list[tuple[str, str, str, str]] = []
+    if record.failure:
+        found.append((record.at, record.failure_code or "", record.failure, record.failed_operation or ""))
+    if record.mark == "bad":
+        found.append((_ended(past, record), "release.rolled-back", record.reason or "rolled back", ""))
+    if record.alarm:
+        found.append((record.alarm_at or "", "release.alarm", record.alarm, ""))
+    if not found:
+        return None
+    at, code, message, operation = max(found)
+    return Why(record.number, record.tag, at, code, message, None, (), operation, shifts)
 
 
 def _ended(past: History, record: ReleaseRecord) -> str:

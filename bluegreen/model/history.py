@@ -41,6 +41,8 @@ class ReleaseRecord:
     failure_code: str | None = None
     failed_operation: str | None = None
     standby: int | None = None  # the release whose slot it took
+    alarm: str | None = None  # why a guard gave one last, without taking anything back
+    alarm_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,14 @@ def _passed(state: History, event: Mapping[str, Any]) -> History:
     return replace(state, operation=replace(operation, share=event["share"]))
 
 
+def _judged(state: History, event: Mapping[str, Any]) -> History:
+    """What a guard did about a verdict. A release that was taken back has its mark for it."""
+    if event.get("did") != "alarm":
+        return state
+    reason = "; ".join(str(event[key]) for key in ("reason", "why_not") if event.get(key))
+    return _update(state, event["release"], alarm=reason, alarm_at=str(event.get("t", "")))
+
+
 def _marked(state: History, event: Mapping[str, Any]) -> History:
     return _update(state, event["release"], mark=event.get("mark"), reason=event.get("reason"))
 
@@ -288,6 +298,7 @@ _CHANGES = {
     "shifted": _shifted,
     "passed": _passed,
     "marked": _marked,
+    "verdict": _judged,
     "failed": _failed,
     "end": _end,
 }

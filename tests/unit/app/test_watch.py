@@ -8,6 +8,7 @@ import pytest
 
 from bluegreen.app.canary import canary
 from bluegreen.app.guarding import subject_of
+from bluegreen.app.history import history, why
 from bluegreen.app.recover import abort
 from bluegreen.app.rollback import promote, rollback
 from bluegreen.app.waiting import wait
@@ -212,3 +213,19 @@ def test_wait_says_what_became_of_a_candidate(world: World, act: Callable[[objec
 
 def test_wait_has_nothing_to_wait_for_where_nothing_is_new(world: World) -> None:
     assert wait(world.site(), 1.0).outcome == "nothing"
+
+
+def test_an_alarm_is_told_later_and_a_failure_after_it_comes_first(world: World) -> None:
+    visitors = Visitors(world)
+    visitors._pause(5)
+    canary(visitors.site(), 25)
+    visitors.failing = {Slot.GREEN: 0.3, Slot.BLUE: 0.3}
+    guard(visitors)
+    told = why(world.site())
+    assert (told.release, told.code) == (3, "release.alarm")
+    assert "live itself fails" in told.message
+    row = next(r for r in history(world.site()) if r.release == 3)
+    assert row.note == told.message
+    visitors._pause(1)
+    rollback(world.site(), reason="enough")
+    assert (why(world.site()).code, why(world.site()).message) == ("release.rolled-back", "enough")
