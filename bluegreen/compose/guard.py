@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bluegreen.compose import values
-from bluegreen.compose.tree import Node
-from bluegreen.model.guard import GuardCheck, GuardSettings
+from bluegreen.compose.tree import Node, Scalar
+from bluegreen.model.guard import ALWAYS, GuardCheck, GuardSettings
 from bluegreen.model.judging import JudgeSettings, problems
 
 DAY = 86_400
@@ -43,10 +43,14 @@ def read_guard(node: Node) -> tuple[GuardSettings, tuple[GuardCheck, ...]]:
     for problem in problems(judge):
         key, _, why = problem.partition(": ")
         fields.at(key).error("guard-range", why)
-    after = values.seconds(n, 0, 30 * DAY) if (n := fields.get("after_switch")) is not None else None
+    after = _after(n) if (n := fields.get("after_switch")) is not None else None
     settings = GuardSettings(judge=judge) if after is None else GuardSettings(after, judge)
     checks = tuple(c for item in values.items(n) if (c := _check(item))) if (n := fields.get("checks")) else ()
     return settings, checks
+
+
+def _after(node: Node) -> float | None:
+    return ALWAYS if isinstance(node, Scalar) and node.text == "always" else values.seconds(node, 0, 30 * DAY)
 
 
 def _integer(low: int, high: int) -> Callable[[Node], int | None]:

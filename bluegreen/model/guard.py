@@ -10,6 +10,9 @@ from bluegreen.model.value import dataclass
 AFTER_SWITCH = 900.0
 """Seconds: fifteen minutes, as people watch after a release."""
 
+ALWAYS = 1e9
+"""Seconds: longer than anything lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:

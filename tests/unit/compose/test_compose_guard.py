@@ -8,7 +8,7 @@ import pytest
 
 from bluegreen.compose.digest import release_digest
 from bluegreen.compose.render import to_yaml
-from bluegreen.model.guard import GuardCheck, GuardSettings
+from bluegreen.model.guard import ALWAYS, GuardCheck, GuardSettings
 from bluegreen.model.judging import JudgeSettings
 from bluegreen.model.project import Project
 from tests.unit.compose.composefile import around, problems, read
@@ -24,6 +24,7 @@ def test_everything_is_read_and_no_part_of_a_releases_identity(tmp_path: Path) -
     assert found.guard == GuardSettings(3600.0, judge)
     plain = project(tmp_path, "{}")
     assert plain.guard == GuardSettings(900.0)
+    assert project(tmp_path, "{after_switch: always}").guard == GuardSettings(ALWAYS)
     assert release_digest(found) == release_digest(plain)
 
 
