@@ -29,7 +29,7 @@ class ExecStream:
         self._what = what
         self._pipe = _Pipe(answer)
         self._frames = Demux()
-        self._pending = b""  # of standard output, without a newline yet
+        self._pending: list[bytes] = []  # of standard output, without a newline yet; a long line comes in many parts
         self._lines: list[bytes] = []
         self._errors = b""
         self._ended = False
@@ -49,8 +49,8 @@ class ExecStream:
     def receive(self, timeout: float | None = None) -> bytes:
         while not self._lines:
             if self._ended:
-                rest, self._pending = self._pending, b""
-                return rest
+                rest, self._pending = self._pending, []
+                return b"".join(rest)
             self._fill(timeout)
         return self._lines.pop(0)
 
@@ -84,8 +84,13 @@ class ExecStream:
                 self._begun = True
                 if payload.startswith(_START_FAILED):
                     raise cannot_start(payload.decode(errors="replace"), self._what)
-            *whole, self._pending = (self._pending + payload).split(b"\n")
-            self._lines += whole
+            *whole, rest = payload.split(b"\n")
+            if whole:
+                whole[0] = b"".join((*self._pending, whole[0]))
+                self._lines += whole
+                self._pending = []
+            if rest:
+                self._pending.append(rest)
 
     def _last_words(self, otherwise: str) -> str:
         lines = self.errors().strip().splitlines()
