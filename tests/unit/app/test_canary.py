@@ -16,6 +16,9 @@ from bluegreen.engine.behaviour import Answer, Behaviour
 from bluegreen.model.errors import BluegreenError, Refused, UsageError
 from bluegreen.model.history import fold
 from bluegreen.model.names import Slot
+from bluegreen.planning.proxysteps import Drain
+from bluegreen.planning.restore import plan_restore
+from bluegreen.planning.retire import retire
 from bluegreen.planning.steps import Step
 from tests.strikes import Killed, Strike
 from tests.world import World
@@ -274,6 +277,28 @@ def test_connections_of_a_former_canary_are_waited_for_from_the_moment_that_it_l
     observed = world.observed()
     assert observed.proxy.routes is not None
     assert observed.left_at(Slot.BLUE) == observed.history.shifts[-1].at > observed.proxy.routes.since
+    waits = [s for s in retire(observed, Slot.BLUE, 4, drain=300) if isinstance(s, Drain)]
+    waits += [s for s in plan_restore(observed, Slot.BLUE, 3, None, "x").flat() if isinstance(s, Drain)]
+    assert [w.since for w in waits] == [observed.left_at(Slot.BLUE)] * 2
+
+
+def test_a_candidate_that_never_had_visitors_is_removed_without_waiting(world: World) -> None:
+    steps = plan_restore(world.observed(), Slot.BLUE, 3, None, "x").flat()
+    assert not [s for s in steps if isinstance(s, Drain)]
+
+
+def test_visitors_are_taken_back_in_one_session_and_nothing_is_rendered_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary(world.site(), 25)
+
+    def unwanted(*_: object) -> None:
+        raise AssertionError("a template is rendered")
+
+    monkeypatch.setattr("bluegreen.proxy.render.render", unwanted)
+    sessions = world.nginx.sessions
+    assert rollback(world.site()).how == "canary"
+    assert world.nginx.sessions == sessions + 1
 
 
 # -- forward -----------------------------------------------------------------------------------------------------------
