@@ -19,23 +19,23 @@ class Opening:
     """What the engine and the agent say, asked for at once and answered when it is needed.
 
     The agent takes as long to start as a command takes to import what it needs for the answer. So the imports come
-    after this.
+    after this. With a ``session`` that is open already nothing is opened, and it stays open.
     """
 
     containers: list[Container]
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, session: ProxySession | None = None) -> None:
         self._open = ExitStack()
         self._session: ProxySession | None = None
         self._answer: Meanwhile[dict[str, Any]] | None = None
         self._failed: ProxyFailed | None = None
         try:
-            session = self._open.enter_context(site.session())
+            session = session or self._open.enter_context(site.session())
         except ProxyFailed as error:
             self._failed = error
         else:
-            self._session = session
-            self._answer = Meanwhile(lambda: session.run([{"op": "read", "history": False}])[0])
+            self._session = opened = session
+            self._answer = Meanwhile(lambda: opened.run([{"op": "read", "history": False}])[0])
         try:
             self.containers = site.engine.containers(site.name)
         except BaseException:

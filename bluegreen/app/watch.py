@@ -14,6 +14,7 @@ from typing import Any
 
 from bluegreen.app.canary import abandoned, end_abandoned
 from bluegreen.app.guarding import Guard, Subject, alarming, moment
+from bluegreen.app.opening import Opening
 from bluegreen.app.rollback import MoveResult, rollback
 from bluegreen.app.site import Site
 from bluegreen.app.traffic import record_rows
@@ -280,7 +281,13 @@ def _decide(
     decided = site.clock()
     flip = _Flip(site)
     try:
-        moved = rollback(replace(site, emit=flip), reason=f"the guard: {verdict.reason}", losing=subject.release.number)
+        moved = rollback(
+            replace(site, emit=flip),
+            reason=f"the guard: {verdict.reason}",
+            # The session that follows the log: starting another agent takes longer than the rest of a rollback.
+            opening=Opening(site, session),
+            losing=subject.release.number,
+        )
     except BluegreenError as error:
         _not_taken_back(site, session, progress, subject, verdict, error, detect)
         return
