@@ -398,3 +398,18 @@ def test_a_shift_that_was_killed_is_resumed_repeated_aborted_or_rolled_back(worl
     assert split(world) == expected
     after = world.check_clean()
     assert (after.candidate is None) is (way == "abort")
+
+
+def test_a_former_standby_that_no_way_back_leads_to_is_no_candidate() -> None:
+    world = World()
+    try:
+        world.deploy("v1")
+        world.deploy("v2")
+        with world.site().session() as session:
+            session.run([{"op": "drop_back"}])
+        assert str(world.observed().candidate) == "v1", "it stands in the idle slot, and does not stand by"
+        for act in (lambda: canary(world.site(), 10), lambda: promote(world.site())):
+            with pytest.raises(Refused, match="there is no candidate"):
+                act()
+    finally:
+        world.close()
