@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bluegreen.app.watch import ask
+from bluegreen.app.facts import ask
 from bluegreen.model.guard import GuardCheck
 
 
