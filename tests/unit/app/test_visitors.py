@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bluegreen.app.deploy import DeployRequest, deploy
 from bluegreen.app.recover import abort
 from bluegreen.app.rollback import promote, rollback
 from bluegreen.model.project import Force, ProxySettings
+from bluegreen.planning.traffic import topology
 from tests.world import World
 
 PROTECTED: dict[str, Any] = {"proxy": ProxySettings(skew=60.0)}
@@ -33,13 +35,6 @@ def kept(world: World) -> list[str]:
     return [entry.name for entry in folder.iterdir()] if folder.exists() else []
 
 
-def pages(world: World) -> str:
-    """By what number of a release nginx knows the pages of each slot."""
-    routes = world.nginx._compiled[1]
-    assert routes is not None
-    return ", ".join(f"{slot} {stack.release.number}" for slot, stack in sorted(routes.stacks.items()))
-
-
 def test_a_deploy_keeps_pages_calls_at_the_former_release_and_a_rollback_ends_it(world: World) -> None:
     world.deploy("v1", **PROTECTED)
     assert kept(world) == []
@@ -53,13 +48,19 @@ def test_a_deploy_keeps_pages_calls_at_the_former_release_and_a_rollback_ends_it
     assert kept(world) == [], "by the settings of what is live"
 
 
-def test_pages_are_known_by_their_release_as_soon_as_it_is_live(world: World) -> None:
-    """The same containers at the same addresses need no new topology otherwise."""
-    for number, tag in enumerate(("v1", "v2", "v3", "v4"), 1):
-        world.nginx.holds_workers = True  # so that a switch's own reload is put off
-        world.deploy(tag, **PROTECTED)
-        assert f"{number}" in pages(world)
-        world.nginx.finish_drain()
+@pytest.mark.parametrize(("settings", "steps"), [(PROTECTED["proxy"], 2), (ProxySettings(), 0)])
+def test_nginx_knows_a_release_s_pages_before_it_gets_the_traffic(
+    world: World, settings: ProxySettings, steps: int
+) -> None:
+    """The same addresses would need no new topology otherwise."""
+    for tag in ("v1", "v2"):
+        world.deploy(tag, proxy=settings)
+    observed = world.observed()
+    assert observed.proxy.routes is not None
+    there = observed.proxy.routes.stacks[observed.idle]
+    next_ = replace(there, release=replace(there.release, number=3))
+    assert len(topology(observed, observed.idle, next_, settings)) == steps
+    assert topology(observed, observed.idle, there, settings) == []
 
 
 def test_a_promotion_is_a_switch_forward_and_a_candidate_keeps_nothing(world: World) -> None:
