@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import pytest
 
 from bluegreen.model.errors import Exit
-from tests.scenarios.stack import Answer, Stack, other, web, worker
+from tests.scenarios.stack import Answer, Stack, other, serving_tags, web, worker
 from tests.support import eventually
 
 pytestmark = pytest.mark.engine
@@ -80,7 +80,19 @@ class RealWalk:
         self.done: list[str] = []
         self.steps: list[Callable[[], None]] = [
             *(self.deploy, self.deploy, self.failing, self.stage, self.roll_back, self.roll_back, self.roll_back_to),
-            *(self.switch, self.abort, self.resume, self.prune, self.drain, self.killed, self.killed, self.killed),
+            *(
+                self.canary,
+                self.canary,
+                self.promote,
+                self.switch,
+                self.abort,
+                self.resume,
+                self.prune,
+                self.drain,
+                self.killed,
+                self.killed,
+                self.killed,
+            ),
             *(self.upgrade, self.proxy_restarts, self.standby_hurt, self.kept_removed, self.journal_torn),
         ]
 
@@ -140,6 +152,16 @@ class RealWalk:
         if warm is not None:
             self.bg("switch", str(warm["release"]))
 
+    def canary(self) -> None:
+        """Of a candidate, which is made where there is none."""
+        if self.stack.status()["candidate"] is None:
+            self.stage()
+        self.bg("canary", str(self.chance.choice((0, 20, 50, 99))))
+
+    def promote(self) -> None:
+        answer = self.bg("promote")
+        assert answer.code != Exit.DONE or answer.data["tag"] == self.stack.serving, answer
+
     def abort(self) -> None:
         self.bg("abort")
 
@@ -159,7 +181,14 @@ class RealWalk:
     def killed(self) -> None:
         """Any of these, with SIGKILL at any of its checkpoints."""
         words = self.chance.choice(
-            (["deploy", self.next()], ["deploy", "--stage", self.next()], ["rollback"], ["abort"])
+            (
+                ["deploy", self.next()],
+                ["deploy", "--stage", self.next()],
+                ["canary", "30"],
+                ["promote"],
+                ["rollback"],
+                ["abort"],
+            )
         )
         at = self.chance.randrange(30)
         self.done.append(f"{' '.join(words)} killed at {at}")
@@ -174,6 +203,8 @@ class RealWalk:
 
     def standby_hurt(self) -> None:
         status = self.stack.status()
+        if status["live"]["share"] < 100:
+            return  # what stands there has visitors, who would notice
         idle = self.stack.running(slot=other(status["live"]["slot"]), service="web")
         for name in sorted(idle)[:1]:
             how = self.chance.choice(("kill", "stop", "remove"))
@@ -202,7 +233,7 @@ class RealWalk:
         """One whole release answers, status says which, and no worker runs twice."""
         stack = self.stack
         status = eventually(lambda: found if (found := stack.status())["lease"] is None else {}, what="the lease's end")
-        assert status["live"]["tag"] == stack.serving, status
+        assert stack.serving in serving_tags(status), status
         assert status["live"]["running"] == status["live"]["wanted"], status
         assert len({n.partition("-")[0] for n in stack.running(service="worker")}) <= 1, status
         codes = {t["code"] for t in status["troubles"]}
@@ -212,6 +243,8 @@ class RealWalk:
     def settle(self) -> None:
         """Whatever happened, a few commands lead to a clean state with a way back."""
         if self.stack.status()["operation"] is not None:
+            self.stack.bg("abort").succeeded()
+        if self.stack.status()["live"]["share"] < 100:
             self.stack.bg("abort").succeeded()
         self.deploy()
         self.stack.bg("prune").succeeded()
