@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EFFECTIVE_SECONDS = 5.0
 VERIFIED_SECONDS = 2.0
+FORMER_RELOAD_SECONDS = 1.0
 BACK = "current/back"
 OF_THE_AGENT = ("generation", "parent", "operation", "since")
 """Fields of routes.json that the agent fills in when a generation gets its number."""
@@ -38,6 +39,8 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     others_may_choose = topology and "force" in op and force.write(agent.files, op["force"])
     # Outside the lock, so that a rollback never waits for another's nginx -t.
     staged = None if done else _stage(agent, operation, op, routes)
+    if topology:
+        _await_former_reload(agent)
     watch.lap("staged")
 
     with agent.files.lock():
@@ -198,6 +201,15 @@ def _reload(agent: Agent, *, topology: bool, anyway: bool) -> bool:
         return False
     agent.nginx.reload()
     return True
+
+
+def _await_former_reload(agent: Agent) -> None:
+    """One reload at a time: workers of the former that are yet to start would not be known as old to this one, and its
+    gate would open while they still take requests. One that nginx refused never ends, so this doesn't wait for ever.
+    """
+    until = agent.clock.monotonic() + FORMER_RELOAD_SECONDS
+    while agent.nginx.workers().old and agent.clock.monotonic() < until:
+        agent.wait(0.005)
 
 
 def _await_effect(agent: Agent, op: dict[str, Any], number: int, parent: int) -> None:

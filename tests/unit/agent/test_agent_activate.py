@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bluegreen.agent.nginx import Workers
 from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Stale
 from bluegreen.model.names import Slot
 from bluegreen.proxy.session import ProxySession
@@ -81,6 +82,33 @@ def test_while_old_workers_drain_the_reload_is_left_to_the_next_activation(proxy
     assert session.run([{"op": "reload"}])[0]["reloaded"]
     assert not session.run([{"op": "reload"}])[0]["reloaded"]
     assert state(proxy)["compiled"] == state(proxy)["rendered"]
+
+
+@pytest.mark.parametrize("under_way", [0.15, 60.0])
+def test_a_topology_s_reload_waits_for_one_under_way_and_not_for_ever(
+    proxy: MemoryProxy, monkeypatch: pytest.MonkeyPatch, under_way: float
+) -> None:
+    """Else the first one's workers, which are yet to come, would be nobody's who are to be replaced."""
+    proxy.at_blue()
+    nginx = proxy.nginx
+    until = nginx.clock.monotonic() + under_way
+    old: list[int] = []
+    ask, load = nginx.workers, nginx.reload
+
+    def workers() -> Workers:
+        known = ask()
+        return Workers(known.active, 2 if nginx.clock.monotonic() < until else 0, known.draining, known.since)
+
+    def reload() -> None:
+        old.append(workers().old)
+        load()
+
+    monkeypatch.setattr(nginx, "workers", workers)
+    monkeypatch.setattr(nginx, "reload", reload)
+    before = nginx.clock.monotonic()
+    proxy.holding().run([topology(both(Slot.BLUE, green=stack(3, "10.213.2.17:8000")), 2)])
+    assert old == [0 if under_way < 1 else 2]
+    assert nginx.clock.monotonic() - before < 1.1
 
 
 def test_the_way_back_leads_back_and_forth(proxy: MemoryProxy) -> None:
