@@ -30,6 +30,7 @@ class Looker:
         self._of: tuple[str, int, float] | None = None
         self._facts = Facts()
         self._restarts: dict[str, int] = {}  # of each container, when it got visitors
+        self._memory: dict[str, int] = {}  # bytes of each, when it got visitors
         self._asked: dict[str, float] = {}
         self._no: dict[str, int] = {}
         self._said: dict[str, Check] = {}
@@ -37,7 +38,7 @@ class Looker:
     def look(self, observed: Observed, subject: Subject) -> Facts:
         now = self._site.clock()
         if subject.key != self._of:
-            self._of, self._due, self._restarts = subject.key, float("-inf"), {}
+            self._of, self._due, self._restarts, self._memory = subject.key, float("-inf"), {}, {}
             self._asked, self._no, self._said = {}, {}, {}
         if now < self._due:
             return self._facts
@@ -46,6 +47,7 @@ class Looker:
         self._facts = Facts(
             healthy=_healthy(observed, subject),
             restarts=self._restarted(observed, subject) if limits.max_restarts is not None else {},
+            memory=self._grown(observed, subject) if limits.max_memory_growth is not None else {},
             checks=tuple(self._answers(now)),
         )
         return self._facts
@@ -56,6 +58,16 @@ class Looker:
             times = self._site.engine.container(container.id).restarts
             first = self._restarts.setdefault(container.id, times)
             found[container.service] = found.get(container.service, 0) + max(0, times - first)
+        return found
+
+    def _grown(self, observed: Observed, subject: Subject) -> dict[str, float]:
+        """The container of each service that has grown most."""
+        found: dict[str, float] = {}
+        for container in _containers(observed, subject):
+            used = self._site.engine.memory(container.id)
+            if used:
+                first = self._memory.setdefault(container.id, used)
+                found[container.service] = max(found.get(container.service, 0.0), used / first)
         return found
 
     def _answers(self, now: float) -> Iterator[Check]:

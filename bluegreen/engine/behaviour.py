@@ -35,6 +35,7 @@ class Behaviour:
     hangs: bool = False  # accepts connections and never answers
     answer: Answer = field(default_factory=Answer)
     answers: Mapping[str, Answer] = field(default_factory=dict)  # by path, with or without the query
+    memory: int = 1 << 20  # bytes that it uses
     logs: tuple[str, ...] = ()  # what it writes when it starts
 
     def reply(self, port: int, path: str) -> Answer:

@@ -73,6 +73,11 @@ class DockerEngine:
     def container(self, name: str) -> ContainerDetails:
         return observed.inspected(self._inspect(name))
 
+    def memory(self, name: str) -> int | None:
+        once = {"stream": "false", "one-shot": "true"}
+        answer = self._api.get(path("/containers/{}/stats", name), what=f"measuring {name}", **once)
+        return observed.memory_of(answer)
+
     def image(self, ref: str) -> Image | None:
         try:
             found = self._api.get(path("/images/{}/json", ref), what=f"looking for the image {ref}")

@@ -184,6 +184,11 @@ class MemoryEngine:
                 found.restarts += 1  # a look takes time, in which the engine has tried once more
             return found.details()
 
+    def memory(self, name: str) -> int | None:
+        with self._lock:
+            found = self._world.find(name)
+            return found.behaviour.memory if found.state == "running" else None
+
     def image(self, ref: str) -> Image | None:
         with self._lock:
             found = self._world.image(ref)

@@ -130,3 +130,13 @@ def _bindings(ports: Mapping[str, Any]) -> set[tuple[str, int, int]]:
         for bound in bindings or []
         if bound.get("HostPort")
     }
+
+
+def memory_of(answer: Mapping[str, Any]) -> int | None:
+    """Of the engine's statistics, which have none of a container that doesn't run. As `docker stats` counts."""
+    memory = answer.get("memory_stats") or {}
+    if not memory.get("usage"):
+        return None
+    details = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))  # cgroup 1, cgroup 2
+    return int(memory["usage"]) - int(cache) if cache < memory["usage"] else int(memory["usage"])

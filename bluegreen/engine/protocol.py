@@ -77,6 +77,10 @@ class Engine(Protocol):
 
     def container(self, name: str) -> ContainerDetails: ...
 
+    def memory(self, name: str) -> int | None:
+        """Bytes that a container uses now, without what the kernel could drop of its files' cache. None: it doesn't
+        run, or the engine can't tell."""
+
     def image(self, ref: str) -> Image | None:
         """The image by name, tag or id; None where it is not on the engine."""
 

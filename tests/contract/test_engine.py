@@ -402,3 +402,12 @@ def test_every_engine_is_one(ground: Ground) -> None:
     assert info.memory > 0
     assert ground.engine.public == "localhost"
     assert info.api >= "1.41"
+
+
+def test_a_container_tells_the_memory_that_it_uses_while_it_runs(ground: Ground) -> None:
+    name = ground.run("one")
+    used = ground.engine.memory(name)
+    assert used is not None
+    assert 1 << 14 < used < 1 << 30
+    ground.engine.stop(name, 0)
+    assert ground.engine.memory(name) is None

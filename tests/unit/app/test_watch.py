@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +15,8 @@ from bluegreen.app.rollback import promote, rollback
 from bluegreen.app.waiting import wait
 from bluegreen.app.watch import Glance, Watched, watch
 from bluegreen.model.errors import EngineFailed
-from bluegreen.model.guard import GuardCheck
-from bluegreen.model.judging import Outcome
+from bluegreen.model.guard import GuardCheck, GuardSettings
+from bluegreen.model.judging import JudgeSettings, Outcome
 from bluegreen.model.names import Slot
 from tests.unit.app.test_ramp import Visitors
 from tests.world import World
@@ -229,3 +230,23 @@ def test_an_alarm_is_told_later_and_a_failure_after_it_comes_first(world: World)
     visitors._pause(1)
     rollback(world.site(), reason="enough")
     assert (why(world.site()).code, why(world.site()).message) == ("release.rolled-back", "enough")
+
+
+def test_containers_that_grow_or_start_again_and_again_take_a_candidate_back_where_the_file_says_so(
+    world: World,
+) -> None:
+    visitors = Visitors(world)
+    abort(visitors.site())
+    world.deploy("v4", stage=True, guard=GuardSettings(judge=JudgeSettings(max_memory_growth=3.0)))
+    canary(visitors.site(), 25)
+
+    def grow() -> None:
+        for container in world.engine.containers("shop"):
+            if container.slot is Slot.BLUE and container.service == "api":
+                found = world.engine._world.find(container.name)
+                found.behaviour = replace(found.behaviour, memory=10 << 20)
+
+    visitors.at[3.0] = grow
+    (action,) = guard(visitors).actions
+    assert action.did == "taken-back"
+    assert action.verdict.reason.startswith("api uses 10.0 times the memory it had, of at most 3")
