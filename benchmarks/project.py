@@ -104,7 +104,9 @@ def quiet_environment() -> dict[str, str]:
     """This environment without what would choose another file or project, change what is printed, or keep Python
     from storing what it compiles (an installed package is compiled)."""
     other = ("BG_", "BLUEGREEN_", "COMPOSE_", "BENCH_", "PYTHON")
-    return {k: v for k, v in os.environ.items() if not k.startswith(other) and k != "TAG"} | {"NO_COLOR": "1"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(other) and k != "TAG"}
+    bases = {k: os.environ[k] for k in ("PYTHON_IMAGE",) if k in os.environ}
+    return {**kept, **bases, "NO_COLOR": "1"}
 
 
 def versions() -> Mapping[str, str]:
