@@ -126,6 +126,7 @@ class Proof:
             truncated=problems.get("truncated", 0),
             late=fold.late_count if fold.known else None,
             resent=int(seen.counters["resent"]),
+            assets=int(seen.counters["assets"]),
             posts=self._processed("post", int(seen.counters["posts"]), notes),
             uploads=self._processed("upload", int(seen.counters["uploads"]), notes),
             streams=count_streams(seen.streams, self.movements, len(cut)),

@@ -90,7 +90,7 @@ class Client:
         except (Lost, OSError, TimeoutError) as error:
             self.lost(error, begun, method, path, name)
             return False
-        self.log.answer(begun, self.kind, head.slot)
+        self.log.answer(begun, self.kind, head)
         self.sent += 1
         if head.closes or minor == 0:
             self.hang_up()
@@ -198,7 +198,7 @@ async def _pipeline(client: Client) -> None:
                     head = await connection.head()
                     content = b"".join([part async for part in connection.body(head)])
                     _content(target)(head, content)
-                    client.log.answer(begun, client.kind, head.slot)
+                    client.log.answer(begun, client.kind, head)
                     client.sent += 1
                     waiting.pop(0)
                     if head.closes:
@@ -284,7 +284,7 @@ async def _events(client: Client) -> None:
     except (Lost, OSError, TimeoutError) as error:
         client.lost(error, begun, "GET", path, name)
         return
-    client.log.answer(begun, client.kind, head.slot)
+    client.log.answer(begun, client.kind, head)
     how, seen = await _followed(client, _read_events(connection, head, client.orders.timeout))
     client.log.stream(client.kind, client.number, begun, head.slot, how, seen, path, name)
     client.hang_up()
@@ -325,7 +325,7 @@ async def _websocket(client: Client) -> None:
     except (Lost, OSError, TimeoutError) as error:
         client.lost(error, begun, "GET", path, name)
         return
-    client.log.answer(begun, client.kind, head.slot)
+    client.log.answer(begun, client.kind, head)
 
     async def talk() -> None:
         number = 0

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from bluegreen.prove.kinds import NUMBERS
 from bluegreen.prove.records import pack
-from bluegreen.prove.wire import Lost
+from bluegreen.prove.wire import Head, Lost
 
 FULL = 1 << 16
 MOST_SAID = 200
@@ -29,14 +29,17 @@ class Log:
         self._buffer = bytearray()
         self.connections = 0
         self.resent = 0
+        self.assets = 0
         self.posts = 0
         self.uploads = 0
         self.answers: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
 
-    def answer(self, begun: float, kind: str, slot: str | None) -> None:
-        """A whole answer, now."""
-        self._buffer += pack(begun, time.monotonic(), NUMBERS[kind], slot)
+    def answer(self, begun: float, kind: str, head: Head) -> None:
+        """A whole answer, now. An asset that the other release had to give says nothing about who has the traffic: it
+        is counted apart."""
+        self.assets += head.asset
+        self._buffer += pack(begun, time.monotonic(), NUMBERS[kind], None if head.asset else head.slot)
         self.answers[kind] += 1
         self._begins(kind)
         if len(self._buffer) > FULL:
@@ -94,6 +97,7 @@ class Log:
         return {
             "connections": self.connections,
             "resent": self.resent,
+            "assets": self.assets,
             "posts": self.posts,
             "uploads": self.uploads,
             "answers": dict(self.answers),

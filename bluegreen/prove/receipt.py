@@ -101,6 +101,7 @@ class Receipt:
     truncated: int
     late: int | None  # begun after a switch had been confirmed, answered by the old release; None: nobody knows
     resent: int
+    assets: int = 0  # by hash, answered by the release that has them, since the one that was asked has not
     posts: Processed | None = None
     uploads: Processed | None = None
     streams: Mapping[str, int] = field(default_factory=dict)  # opened, over_a_switch, ended_at_deadline, cut

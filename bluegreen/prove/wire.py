@@ -52,6 +52,11 @@ class Head:
         found = self.fields.get("x-bluegreen-slot")
         return found if found in ("blue", "green") else None
 
+    @property
+    def asset(self) -> bool:
+        """Whether it is an asset that the release which was asked has not, from the one that has."""
+        return self.fields.get("x-bluegreen-fallback") == "asset"
+
 
 class Connection:
     """One connection, and what has been received on it and not been read yet."""

@@ -85,6 +85,11 @@ def receipt_lines(page: Page, receipt: Receipt) -> None:
         page.field("" if receipt.posts is not None else "ONCE", _processed("uploads", receipt.uploads))
     if receipt.streams.get("opened"):
         page.field("STREAMS", _streams(receipt.streams))
+    if receipt.assets:
+        were = "was" if receipt.assets == 1 else "were"
+        page.field(
+            "ASSETS", f"{count(receipt.assets, 'asset')} {were} answered by the other release, which still has them"
+        )
     _latency(page, receipt.latency)
     _moments(page, receipt)
     if receipt.proxy:

@@ -25,7 +25,7 @@ from bluegreen.prove.load import Seen
 from bluegreen.prove.orders import Orders
 from tests.world import World
 
-COUNTERS = {"connections": 0, "resent": 0, "posts": 0, "uploads": 0, "late": [], "crashed": []}
+COUNTERS = {"connections": 0, "resent": 0, "assets": 0, "posts": 0, "uploads": 0, "late": [], "crashed": []}
 
 
 class Idle:

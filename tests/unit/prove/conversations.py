@@ -12,6 +12,7 @@ from typing import Any
 from bluegreen.prove.clients import Client
 from bluegreen.prove.log import Log
 from bluegreen.prove.orders import Orders, Target
+from bluegreen.prove.wire import Head
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PATHS = {kind: f"/{kind}" for kind in ("post", "upload", "download", "chunked", "events", "websocket")}
@@ -76,8 +77,8 @@ async def _talk(kind: str, serve: Serve, answers: int, timeout: float, target: T
     told.log = Log(io.BytesIO(), say, {kind: [0]})
     answer = told.log.answer
 
-    def counted(begun: float, of: str, slot: str | None) -> None:
-        answer(begun, of, slot)
+    def counted(begun: float, of: str, head: Head) -> None:
+        answer(begun, of, head)
         if sum(told.log.answers.values()) >= answers and kind not in ("events", "websocket"):
             stop.set()
 

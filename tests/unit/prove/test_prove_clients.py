@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from bluegreen.prove import clients
 from bluegreen.prove.kinds import KINDS, LEAST, allocate
 from bluegreen.prove.log import Log
 from bluegreen.prove.orders import Orders, Target
+from bluegreen.prove.records import read
 from tests.unit.prove.conversations import Serve, chunked, once, request, sized, talk
 
 GOOD = sized(b"hello", "X-Bluegreen-Slot: blue")
@@ -143,6 +145,25 @@ def test_what_was_left_unanswered_behind_a_close_is_sent_again_and_counted_apart
     assert told.problems == []
     assert (told.log.answers["pipeline"], told.log.resent) == (4, 2)
     assert sorted(_ids(asked)) == [f"run-pipeline-0-{n}" for n in (1, 2, 3, 4)]
+
+
+def test_an_asset_of_the_other_release_is_counted_apart_and_is_not_that_releases_answer(
+    tmp_path: Path,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(sized(b"x", "X-Bluegreen-Slot: blue", "X-Bluegreen-Fallback: asset"))
+        await request(reader)
+        writer.write(sized(b"x", "X-Bluegreen-Slot: blue"))
+        await writer.drain()
+
+    told = talk("reuse", serve, answers=2)
+    assert told.problems == []
+    assert told.log.assets == 1
+    told.log.flush()
+    written = tmp_path / "records"
+    written.write_bytes(told.log._file.getvalue())  # type: ignore[attr-defined]  # of these it is one in memory
+    assert [record.slot for record in read(written)] == ["", "blue"]
 
 
 def test_a_pipeline_that_ends_without_a_close_loses_all_that_was_not_answered() -> None:
