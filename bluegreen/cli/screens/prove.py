@@ -86,10 +86,8 @@ def receipt_lines(page: Page, receipt: Receipt) -> None:
     if receipt.streams.get("opened"):
         page.field("STREAMS", _streams(receipt.streams))
     if receipt.assets:
-        were = "was" if receipt.assets == 1 else "were"
-        page.field(
-            "ASSETS", f"{count(receipt.assets, 'asset')} {were} answered by the other release, which still has them"
-        )
+        answers = count(receipt.assets, "answer")
+        page.field("ASSETS", f"{answers} of the other release, which still has what the live one has not")
     _latency(page, receipt.latency)
     _moments(page, receipt)
     if receipt.proxy:
