@@ -60,7 +60,7 @@ def canary(site: Site, share: int, *, reason: str | None = None, dry_run: bool =
             return replace(_found(site, observed, "planned"), plan=tuple(describe(plan)))
         if not plan.steps and observed.history.unfinished is None:
             return _found(site, observed, "nothing")
-        operation = _operation(site, observed, stack.release, share, reason)
+        operation = about_candidate(site, observed, stack.release, "shift", share=share, reason=reason)
         with lease(site, session, operation.id) as epoch:
             observed = still(site, session, observed)
             begin(session, epoch, operation)
@@ -196,21 +196,29 @@ def _stack(observed: Observed, share: int) -> Stack:
 
 def canary_operation(site: Site, observed: Observed, candidate: Release) -> Operation:
     """The operation of a process that takes a candidate from share to share. Its own ``share`` is the last safe one."""
-    shifting = _operation(site, observed, candidate, 0, None)
-    return replace(shifting, id=operation_id("canary"), kind="canary")
+    return about_candidate(site, observed, candidate, "canary", share=0)
 
 
-def _operation(site: Site, observed: Observed, candidate: Release, share: int, reason: str | None) -> Operation:
+def about_candidate(
+    site: Site,
+    observed: Observed,
+    candidate: Release,
+    kind: str,
+    *,
+    share: int | None = None,
+    reason: str | None = None,
+) -> Operation:
+    """An operation on the candidate. It knows what stood by before that, which an abort brings back."""
     live, record = observed.live_release, observed.history.releases.get(candidate.number)
     return Operation(
-        id=operation_id("shift"),
-        kind="shift",
+        id=operation_id(kind),
+        kind=kind,
         by=site.by,
         tag=candidate.tag,
         release=candidate.number,
         slot=observed.idle,
         live=live.number if live else None,
-        standby=record.standby if record else None,  # an abort brings back what stood by before the candidate
+        standby=record.standby if record else None,
         reason=reason,
         share=share,
     )

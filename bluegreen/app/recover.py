@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bluegreen.app.asking import account
+from bluegreen.app.canary import about_candidate, take_back
 from bluegreen.app.canary import finish as finish_shift
-from bluegreen.app.canary import take_back
 from bluegreen.app.ground import session_of_any_proxy
 from bluegreen.app.site import Site, begin, end, lease, need_journal, operation_id, still
 from bluegreen.app.tools import rendering, run_planned, tidy
@@ -211,18 +211,7 @@ def _is_about_candidate(observed: Observed, operation: Operation) -> bool:
 def _abort_candidate(
     site: Site, session: ProxySession, epoch: int, observed: Observed, candidate: Release, name: str
 ) -> None:
-    record = observed.history.releases.get(candidate.number)
-    live = observed.live_release
-    operation = Operation(
-        id=name,
-        kind="abort",
-        by=site.by,
-        tag=candidate.tag,
-        release=candidate.number,
-        slot=observed.idle,
-        live=live.number if live else None,
-        standby=record.standby if record else None,
-    )
+    operation = replace(about_candidate(site, observed, candidate, "abort"), id=name)
     begin(session, epoch, operation)
     put_back(site, session, epoch, observed, operation)
 
