@@ -65,14 +65,28 @@ def rollback(
     ago: raises `Refused`, code ``rollback.moot``, where it is another one by now.
     """
     with _first_picture(site, opening, dry_run=dry_run) as (session, observed):
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 _need_losing(observed, losing)
                 return _rollback(site, session, observed, to, reason, dry_run=dry_run)
-            except Stale:
+            except Overtaken as error:
+                if not isinstance(error, Stale) or attempt == ATTEMPTS:
+                    raise _and_now(site, session, error) from error
                 observed = site.observe(session, networks=False)
-        _need_losing(observed, losing)
-        return _rollback(site, session, observed, to, reason, dry_run=dry_run)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _and_now(site: Site, session: ProxySession, error: Overtaken) -> Overtaken:
+    """Overtaken, and by whom, and where is the traffic now? Whoever types `rollback` needs that before all else."""
+    try:
+        now = site.observe(session, networks=False)
+    except BluegreenError:
+        return error
+    other, live = now.history.unfinished, now.live_release
+    under_way = f"{other} by {other.by} is under way" if other else "it has ended"
+    candidate = f", {now.share} % of it at {now.tried.release.tag}" if now.share and now.tried else ""
+    where = f"{live.tag} has the traffic{candidate}" if live else "nothing is live"
+    return type(error)(error.code, f"{error.problem.message}. {under_way}, and {where}", next=error.problem.next)
 
 
 def switch(site: Site, to: str, *, reason: str | None = None, dry_run: bool = False) -> MoveResult:

@@ -127,3 +127,13 @@ def test_a_second_deploy_is_refused_and_says_who_holds_the_lease(world: World) -
     assert "test@here" in str(found[0])
     assert world.serving() == "v2"
     world.check_clean()
+
+
+def test_a_rollback_that_another_one_overtakes_says_who_and_where_the_traffic_is(world: World) -> None:
+    for tag in ("v1", "v2"):
+        world.deploy(tag)
+    site = world.site(Meanwhile(world, at=1))
+    with pytest.raises(Overtaken) as caught:
+        rollback(site)
+    assert str(caught.value).endswith("it has ended, and v1 has the traffic")
+    assert world.serving() == "v1"
