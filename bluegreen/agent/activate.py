@@ -58,21 +58,37 @@ def activate(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     return answer if renamed is None else {**answer, "renamed": renamed}
 
 
-def reload_where_due(agent: Agent) -> bool:
+def reload_where_due(agent: Agent, *, now: bool = False) -> bool:
     """Have the compiled configuration say what is live, unless workers of an earlier reload still drain.
 
-    That can wait. Another topology can't, such as that of a newer version's templates: what waits for it to be served
-    would wait for the last WebSocket of those workers.
+    That can wait, but not ``now``. Another topology can't, such as that of a newer version's templates: what waits for
+    it to be served would wait for the last WebSocket of those workers. Nor can a release that the compiled
+    configuration doesn't know of, or takes for another: the access log has its number from there.
     """
     served = agent.nginx.served()
     rendered = agent.store.digest("current")
     if served is None or served["compiled"] == rendered:
         return False
     workers = agent.nginx.workers()
-    if (workers.draining or workers.old) and topology_of(served["compiled"]) == topology_of(rendered):
+    if not now and (workers.draining or workers.old) and _may_wait(served["compiled"], rendered):
         return False
     agent.nginx.reload()
     return True
+
+
+def _may_wait(compiled: str | None, rendered: str | None) -> bool:
+    if compiled is None or rendered is None or topology_of(compiled) != topology_of(rendered):
+        return False
+    before, newest_before = _default_of(compiled)
+    after, newest_after = _default_of(rendered)
+    other_release_in_its_slot = before != after and before.rstrip("0123456789") == after.rstrip("0123456789")
+    return newest_before == newest_after and not other_release_in_its_slot
+
+
+def _default_of(digest: str) -> tuple[str, str]:
+    """(slot and release, newest release) of a digest."""
+    default, _, newest = digest.partition("-")[2].removesuffix("-trial").partition(".")
+    return default, newest
 
 
 def settled(agent: Agent, gate: int) -> bool:
@@ -96,7 +112,7 @@ def settled(agent: Agent, gate: int) -> bool:
 
 
 def topology_of(digest: str | None) -> str | None:
-    """A digest is ``TOPOLOGY-DEFAULT``: what flips of one topology share, and what each has of its own."""
+    """A digest is ``TOPOLOGY-DEFAULT.NEWEST``: what flips of one topology share, and what each has of its own."""
     return None if digest is None else digest.partition("-")[0]
 
 

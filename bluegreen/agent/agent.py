@@ -305,6 +305,8 @@ def _drop_back(agent: Agent, op: dict[str, Any]) -> dict[str, Any]:
     with agent.files.lock():
         agent.check_epoch(op)
         agent.store.drop_back()
+        # Its slot is about to be filled anew: no compiled configuration may still take that for what is live.
+        activate.reload_where_due(agent, now=True)
     return {}
 
 

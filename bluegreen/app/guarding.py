@@ -6,6 +6,7 @@ guards tells what it sees, in this order: the picture (`Guard.look`), then the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
@@ -17,8 +18,8 @@ from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
-from bluegreen.traffic.lines import Hit
-from bluegreen.traffic.rows import Row, place
+from bluegreen.traffic.lines import NOT_DRAWN, UPGRADED, Hit
+from bluegreen.traffic.rows import Row
 
 FORWARD = ("deploy", "switch", "promote")
 """Ways to all visitors after which a release is guarded. A rollback went to one that was live before."""
@@ -50,23 +51,27 @@ class Baseline:
 
     def __init__(self) -> None:
         self.history = History()
-        self._times: dict[str, Row] = {}
+        self._took: dict[str, Counter[str]] = {}  # by service, as the log writes it
 
-    def see(self, hit: Hit) -> None:
-        self.history.see(hit.at, hit.client, hit.error)
-        service, seconds = hit.service, hit.seconds
-        row = self._times.get(service)
-        if row is None:
-            row = self._times[service] = Row(service, "", 0)
-        row.requests += 1
-        where = place(seconds)
-        row.histogram[where] = row.histogram.get(where, 0) + 1
+    def see(self, hit: Hit, at: float) -> None:
+        """``at``: when it began, seconds since 1970."""
+        self.history.see(at, hit.client, hit.error)
+        took = self._took.get(hit.service)
+        if took is None:
+            took = self._took[hit.service] = Counter()
+        took[hit.took] += 1
 
     @property
     def slow(self) -> Mapping[str, float]:
         """By service the seconds above which an answer is slow: the 95th percentile's bucket."""
-        known = {s: row.quantile(QUANTILE) for s, row in self._times.items() if row.requests >= LEAST_REQUESTS}
-        return {service: seconds for service, seconds in known.items() if seconds is not None}
+        found: dict[str, float] = {}
+        for service, took in self._took.items():
+            row = Row(service, "", 0)
+            row.took(took)
+            seconds = row.quantile(QUANTILE)
+            if row.requests >= LEAST_REQUESTS and seconds is not None:
+                found[service] = seconds
+        return found
 
 
 class Guard:
@@ -111,15 +116,19 @@ class Guard:
     def read(self, hits: Iterable[Hit]) -> None:
         """What the log says, in its order, up to the picture that was looked at last."""
         subject = self.subject
+        since = float("inf") if subject is None else subject.since
+        compared = subject is not None and subject.kind == "canary"
         for hit in hits:
-            if not hit.drawn or not hit.slot_name:
+            if not hit.slot or hit.bucket in NOT_DRAWN:
                 continue
-            if subject is None or hit.at < subject.since:
-                self._see_before(hit)
-            elif subject.kind == "canary":
-                self._compare(subject, hit)
+            seconds = float(hit.took)
+            at = float(hit.written) - seconds
+            if subject is None or at < since:
+                self._see_before(hit, at, seconds)
+            elif compared:
+                self._compare(subject, hit, at, seconds)
             else:
-                self._see_after(subject, hit)
+                self._see_after(subject, hit, at)
 
     def facts(self, facts: Facts) -> None:
         """What was seen of the candidate's containers."""
@@ -133,49 +142,50 @@ class Guard:
         return (self._judged() if self.subject.kind == "canary" else self._baked(self.subject)).verdict(at)
 
     # -- what is seen --------------------------------------------------------------------------------------
-    def _see_before(self, hit: Hit) -> None:
+    def _see_before(self, hit: Hit, at: float, seconds: float) -> None:
         """Of who was live then. What the slot held before that is nobody's."""
         if self._tenures is None:
             self._tenures = _tenures(self._observed)
         for release, slot, since, until in self._tenures:
-            if hit.slot == slot and since <= hit.at and hit.ended <= until:
-                self._baseline(release).see(hit)
+            if hit.slot == slot and since <= at and at + seconds <= until:
+                self._baseline(release).see(hit, at)
                 return
 
-    def _compare(self, subject: Subject, hit: Hit) -> None:
-        candidate = hit.slot == subject.slot
-        judge, at, client, service = self._judged(), hit.at, hit.client, hit.service
-        error, seconds, what = hit.error, _seconds(hit), ""
+    def _compare(self, subject: Subject, hit: Hit, at: float, seconds: float) -> None:
+        judge = self._judge or self._judged()
+        candidate, client, service = hit.slot == subject.slot, hit.client, hit.service
+        error, what = hit.status_text >= "500", ""
+        took = None if hit.status_text == UPGRADED else seconds
         if error:
             what = f"{hit.method} {hit.uri} {hit.status}"
-        elif seconds is not None and seconds > self._slow.get(service, seconds):  # most lines need no words
-            what = f"{hit.method} {hit.uri} {seconds:.2f} s"
+        elif took is not None and took > self._slow.get(service, took):  # most lines need no words
+            what = f"{hit.method} {hit.uri} {took:.2f} s"
         decided = judge.see(
             at,
             candidate,
             client,
             error,
-            seconds,
+            took,
             service,
             what,
-            address=hit.address.decode(),
-            bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
+            hit.address,
+            int(hit.bucket) if hit.bucket.isdigit() else None,
         )
         if decided and self._crossed is None:
             self._crossed = hit.ended
         if not candidate and subject.live is not None:
-            bake = self._baked(subject)
+            bake = self._bake or self._baked(subject)
             if bake.see(at, client, error, service, what) and self.live_alarm is None:
                 self.live_alarm = bake.verdict(hit.ended)
 
-    def _see_after(self, subject: Subject, hit: Hit) -> None:
+    def _see_after(self, subject: Subject, hit: Hit, at: float) -> None:
         if hit.slot != subject.slot:
             return
-        error = hit.error
+        error = hit.status_text >= "500"
         what = f"{hit.method} {hit.uri} {hit.status}" if error else ""
-        if self._baked(subject).see(hit.at, hit.client, error, hit.service, what):
+        if (self._bake or self._baked(subject)).see(at, hit.client, error, hit.service, what):
             self._crossed = hit.ended
-        self._baseline(subject.release.number).see(hit)
+        self._baseline(subject.release.number).see(hit, at)
 
     # -- by what it is judged ------------------------------------------------------------------------------
     def _judged(self) -> Judge:
@@ -277,8 +287,3 @@ def _tenures(observed: Observed | None) -> list[tuple[int, str, float, float]]:
 
 def _since(observed: Observed) -> str:
     return observed.proxy.routes.since if observed.proxy.routes else ""
-
-
-def _seconds(hit: Hit) -> float | None:
-    """None for what was a stream: an upgraded connection, whose length says nothing."""
-    return None if hit.status_text == b"101" else hit.seconds

@@ -14,7 +14,7 @@ from bluegreen.model.errors import Refused, UsageError
 from bluegreen.model.judging import JudgeSettings, Outcome, Verdict
 from bluegreen.model.value import dataclass
 from bluegreen.traffic.crowd import Crowd
-from bluegreen.traffic.lines import Format, Hit, parse, recognise
+from bluegreen.traffic.lines import UPGRADED, Format, Hit, parse, recognise
 
 PART = 1 << 20
 
@@ -92,7 +92,7 @@ def look(files: Sequence[Path], until: float = float("inf")) -> Seen:
         unreadable += lines.unreadable
         for hit in lines.hits:
             first, last = min(first, hit.at), max(last, hit.ended)
-            if hit.drawn and hit.slot_name and hit.at < until:
+            if hit.drawn and hit.slot and hit.at < until:
                 slots[hit.slot] += 1
                 if hit.bucket.isdigit():
                     highest[hit.slot] = max(highest.get(hit.slot, 0), int(hit.bucket))
@@ -158,17 +158,17 @@ class _Judging:
         self._requests = 0
         self._decided: tuple[float, Verdict] | None = None
         self._errors = [0, 0]
-        self._hurt: tuple[set[bytes], set[bytes]] = (set(), set())
+        self._hurt: tuple[set[str], set[str]] = (set(), set())
 
     def read(self, hits: Iterable[Hit]) -> None:
         for hit in hits:
-            if not hit.drawn or (self._seen.form is Format.BLUEGREEN and not hit.slot_name):
+            if not hit.drawn or (self._seen.form is Format.BLUEGREEN and not hit.slot):
                 continue
             while self._left and hit.at >= self._left[0].since:
                 self._begin(self._left.pop(0))
             if self._step is None or not self._step.share:
                 if self._slot != hit.slot or not self._slot:
-                    self._before.see(hit)
+                    self._before.see(hit, hit.at)
                 continue
             self._requests += 1
             self._see(hit, self._step)
@@ -236,10 +236,10 @@ class _Judging:
                 mine,
                 hit.client,
                 hit.error,
-                None if hit.status_text == b"101" else hit.seconds,
+                None if hit.status_text == UPGRADED else hit.seconds,
                 hit.service,
                 what,
-                address=hit.address.decode(),
+                address=hit.address,
                 bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
             )
             verdict = self._judge.verdict(hit.ended) if decided else None
@@ -248,7 +248,7 @@ class _Judging:
         if mine and hit.error:
             late = self._decided is not None or any(one.decided is not None for one in self._judged)
             self._errors[late] += 1
-            self._hurt[late].add(hit.client_name)
+            self._hurt[late].add(hit.client)
         if verdict is not None and self._decided is None:
             self._decided = (hit.ended, verdict)
 

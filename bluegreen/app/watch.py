@@ -17,7 +17,7 @@ from bluegreen.app.guarding import Guard, Subject, alarming, moment
 from bluegreen.app.opening import Opening
 from bluegreen.app.rollback import MoveResult, rollback
 from bluegreen.app.site import Site
-from bluegreen.app.traffic import record_rows
+from bluegreen.app.traffic import RowKeeper
 from bluegreen.judge.wording import Clock, utc
 from bluegreen.model.errors import BluegreenError, EngineFailed, EngineUnreachable, Held, ProxyFailed, Refused
 from bluegreen.model.events import Event
@@ -98,16 +98,16 @@ class _Harm:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.errors = 0
-        self.hurt: set[bytes] = set()
+        self.hurt: set[str] = set()
         self.until: float | None = None  # None: goes on
 
     def see(self, hits: Iterable[Hit]) -> None:
-        slot = self.subject.slot.encode()
+        slot = str(self.subject.slot)
         for hit in hits:
-            if hit.slot_name == slot and hit.error and hit.drawn and hit.at >= self.subject.since:
+            if hit.slot == slot and hit.error and hit.drawn and hit.at >= self.subject.since:
                 self.errors += 1
                 if len(self.hurt) < MOST_HURT:
-                    self.hurt.add(hit.client_name)
+                    self.hurt.add(hit.client)
 
 
 class _Progress:
@@ -219,6 +219,7 @@ def _follow(
     *,
     act: bool,
 ) -> None:
+    rows = RowKeeper(session)
     for part in session.follow(progress.position, oldest=progress.position is None, seconds=TICK):
         # The picture comes after the lines: each of them is judged by a share that is known.
         observed = site.observe(session, networks=False)
@@ -230,6 +231,7 @@ def _follow(
         lines = parse(part.data)
         guard.read(lines.hits)
         progress.see(lines.hits, guard.subject)
+        rows.see(part, lines.hits)
         progress.position = part.position
         progress.requests += len(lines.hits)
         progress.unreadable += lines.unreadable
@@ -245,10 +247,10 @@ def _follow(
         progress.verdict = verdict or progress.verdict
         progress.subject = guard.subject or progress.subject
         _decide(site, session, guard, progress, now, read, act=act)
-        if caught_up and read >= progress.rows_due:
+        if rows.full or (caught_up and read >= progress.rows_due):
             progress.rows_due = read + ROWS_EVERY
             with suppress(ProxyFailed):  # a full volume of the log: what is judged doesn't depend on the rows
-                record_rows(session)
+                rows.keep()
         glance = Glance(observed, guard.subject, verdict, tuple(progress.actions), now, caught_up)
         if progress.settled(now) and enough(glance):
             return

@@ -8,7 +8,7 @@ most alpha (Doob). It forgets what went well, and so notices a change whenever i
 from __future__ import annotations
 
 from collections import Counter
-from math import exp, log, log1p
+from math import log
 
 from bluegreen.judge.wording import Clock, line, percent, shown, utc
 from bluegreen.model.judging import Count, Evidence, JudgeSettings, Outcome, Sample, Verdict, problems
@@ -19,6 +19,9 @@ QUIET = 60.0
 LEAST_P0 = 1e-4
 WORSE = 4.0
 """p1 is this many times p0, at least p_max."""
+
+MOST_R = 1e300
+"""A number still, and beyond every threshold: what it was at, nobody needs to know any more."""
 
 
 class AtRisk:
@@ -81,34 +84,27 @@ def _divergence(seen: float, p: float) -> float:
 
 
 class Alarm:
-    """Shiryaev-Roberts over answers, in logarithms. After ``horizon`` answers it starts anew, with a new alpha."""
+    """Shiryaev-Roberts over answers. After ``horizon`` answers it starts anew, with a new alpha."""
 
-    __slots__ = ("_clean", "_erred", "_horizon", "_limit", "_log_r", "answers", "threshold")
+    __slots__ = ("_clean", "_erred", "_horizon", "answers", "r", "threshold")
 
     def __init__(self, p0: float, p1: float, alpha: float, horizon: int) -> None:
         if not 0 < p0 < p1 < 1:
             raise ValueError(f"p0 {p0:g} and p1 {p1:g} are not between 0 and 1, in this order")
-        self._erred = log(p1 / p0)
-        self._clean = log1p(-p1) - log1p(-p0)
+        self._erred = p1 / p0
+        self._clean = (1 - p1) / (1 - p0)
         self._horizon = horizon
         self.threshold = horizon / alpha
-        self._limit = log(self.threshold)
-        self._log_r: float | None = None  # None: R is 0
+        self.r = 0.0
         self.answers = 0
 
     def see(self, error: bool) -> bool:
         """One answer more. Returns whether the threshold is reached now."""
         if self.answers == self._horizon:
-            self.answers, self._log_r = 0, None
+            self.answers, self.r = 0, 0.0
         self.answers += 1
-        r = self._log_r
-        more = 0.0 if r is None else max(r, 0.0) + log1p(exp(-abs(r)))  # log(1 + R)
-        self._log_r = more + (self._erred if error else self._clean)
-        return self._log_r >= self._limit
-
-    @property
-    def r(self) -> float:
-        return 0.0 if self._log_r is None else exp(min(self._log_r, 690.0))
+        self.r = min((1 + self.r) * (self._erred if error else self._clean), MOST_R)
+        return self.r >= self.threshold
 
 
 class Bake:

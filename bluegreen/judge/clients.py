@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 
 MARGIN = 1.0
 """Seconds around a shift within which the larger of both shares counts: clocks are read in two places."""
@@ -86,21 +87,18 @@ class Pool:
     It looks at requests alone and never at who answered, so that what it changes does not depend on the draws.
     """
 
-    __slots__ = ("_left", "_requests", "client", "part")
+    __slots__ = ("_recent", "client", "part")
 
     def __init__(self) -> None:
-        self._requests: dict[str, int] = {}
-        self._left = POOL_REQUESTS
+        self._recent: list[str] = []
         self.client: str | None = None
         self.part = 0.0  # of the requests that showed it
 
     def see(self, client: str) -> None:
-        requests = self._requests
-        requests[client] = requests.get(client, 0) + 1
-        self._left -= 1
-        if not self._left:
-            most = max(requests, key=requests.__getitem__)
-            if self.client is None and requests[most] >= POOL_REQUESTS * POOL_PART:
-                self.client, self.part = most, requests[most] / POOL_REQUESTS
-            requests.clear()
-            self._left = POOL_REQUESTS
+        recent = self._recent
+        recent.append(client)
+        if len(recent) == POOL_REQUESTS:
+            ((most, requests),) = Counter(recent).most_common(1)
+            if self.client is None and requests >= POOL_REQUESTS * POOL_PART:
+                self.client, self.part = most, requests / POOL_REQUESTS
+            recent.clear()

@@ -81,7 +81,6 @@ class Judge:
         seconds: float | None = None,
         service: str = "",
         what: str = "",
-        *,
         address: str = "",
         bucket: int | None = None,
     ) -> bool:

@@ -51,11 +51,13 @@ TEMPLATES = ("nginx.conf", "slot.conf", "upstreams.conf")
 def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict[str, str]:
     """The files of a generation, by name: what the agent's ``activate`` uploads.
 
-    The digest in ``digest`` and in the configuration itself is ``TOPOLOGY-DEFAULT``: generations that differ only
-    in what is live share the first part.
+    The digest in ``digest`` and in the configuration itself is ``TOPOLOGY-DEFAULT.NEWEST``: generations that differ
+    only in what is live share the first part. DEFAULT is the live slot and its release's number, NEWEST the newest
+    number.
     """
     hosts = servers(routes)
     skew = _seconds("skew", settings.skew, 0, MOST_SKEW) > 0
+    releases = _releases(routes)
     values: dict[str, Any] = {
         "workers": _whole("workers", settings.workers or min(processors, MOST_WORKERS), 1, 1024),
         "body_limit": _whole("body_limit", settings.body_limit, 0, 1 << 50),
@@ -70,7 +72,7 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
         "affinity": settings.affinity,
         "cookie": _cookie(settings.cookie_domain),
         "skew": skew,
-        "releases": _releases(routes) if skew else (),
+        "releases": releases if skew else (),
         "of_an_asset": "$bg_asked" if settings.asset_fallback and any(s.targets for s in hosts.servers) else "",
         "servers": hosts.servers,
         "differing": hosts.differing,
@@ -84,11 +86,14 @@ def render(routes: Routes, settings: ProxySettings, processors: int = 2) -> dict
     default = {"default": routes.live or "", "other": routes.live.other if routes.live else ""}
     salt = _whole("release number", routes.salt, 0, 1 << 40)
     trial = routes.trial and routes.live is not None and len(routes.stacks) == len(Slot)
-    topology = _digest(
-        _texts({**values, **_cohorts(settings, trial=True), "default": "", "other": "", "salt": "", "digest": ""})
-    )
-    digest = f"{topology}-{routes.live or 'none'}{salt or ''}{'-trial' if trial else ''}"
-    files = _texts({**values, **_cohorts(settings, trial=trial), **default, "salt": salt, "digest": digest})
+    # What is live stays what it is until the next reload; beside it that holds where a reload precedes each change.
+    certain = [(slot, number) for slot, number in releases if slot is routes.live or (routes.live and (trial or skew))]
+    nothing = {"default": "", "other": "", "salt": "", "digest": "", "certain": ()}
+    topology = _digest(_texts({**values, **_cohorts(settings, trial=True), **nothing}))
+    live = f"{routes.live or 'none'}{dict(releases).get(routes.live, '') if routes.live else ''}"
+    digest = f"{topology}-{live}.{salt}{'-trial' if trial else ''}"
+    known = {"salt": salt, "digest": digest, "certain": certain}
+    files = _texts({**values, **_cohorts(settings, trial=trial), **default, **known})
     log_limit = _whole("log_limit", settings.log_limit, 1 << 16, 1 << 50)
     return {**files, "digest": f"{digest}\n", "log_limit": f"{log_limit}\n"}
 

@@ -23,7 +23,7 @@ class Crowd:
         self.requests = 0
         self.distinct = 0
         """Clients seen for the first time. One who was forgotten meanwhile is counted again."""
-        self._asked: Counter[bytes] = Counter()
+        self._asked: Counter[str] = Counter()
         self._first = 0.0
         self._last = 0.0
         self._fresh: Counter[int] = Counter()  # minute to clients first seen in it
@@ -31,7 +31,7 @@ class Crowd:
     def see(self, hits: Iterable[Hit]) -> None:
         asked = self._asked
         for hit in hits:
-            client = hit.client_name
+            client = hit.client
             if client not in asked:
                 self.distinct += 1
                 self._fresh[int(hit.ended) // 60] += 1
@@ -49,7 +49,7 @@ class Crowd:
         if not self.requests:
             return "", 0.0
         client, count = self._asked.most_common(1)[0]
-        return client.decode(), count / self.requests
+        return client, count / self.requests
 
     @property
     def one_address(self) -> str | None:

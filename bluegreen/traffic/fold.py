@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from bluegreen.traffic.lines import NOT_DRAWN, fields
-from bluegreen.traffic.rows import MOST_CLIENTS, Row, place
+from bluegreen.traffic.rows import MOST_CLIENTS, Row
 
-_STATUS = re.compile(rb"[0-9]{3}")
+_STATUS = re.compile(r"[0-9]{3}")
 
 
 class Fold:
@@ -18,7 +19,7 @@ class Fold:
         self.lines = 0
         self.unreadable = 0
         self.not_drawn = 0
-        self._tallies: dict[tuple[bytes, bytes, bytes], _Tally] = {}
+        self._tallies: dict[tuple[str, str, str], _Tally] = {}
 
     @property
     def size(self) -> int:
@@ -27,11 +28,15 @@ class Fold:
 
     def add(self, chunk: bytes) -> None:
         """A buffer that ends with the end of a line."""
-        tallies = self._tallies
         found = fields(chunk)
-        self.lines += len(found)
         self.unreadable += chunk.count(b"\n") - len(found)
-        for t, slot, bucket, service, status, took, tries, _, _, _, _, _, _, client, _, _ in found:
+        self.count(found)
+
+    def count(self, found: Sequence[tuple[str, ...]]) -> None:
+        """Lines that are read already, as hits or `fields`."""
+        tallies = self._tallies
+        self.lines += len(found)
+        for t, slot, _, bucket, service, status, took, tries, _, _, _, _, _, _, client, _, _ in found:
             if bucket in NOT_DRAWN:
                 self.not_drawn += 1
                 continue
@@ -40,7 +45,7 @@ class Fold:
             if tally is None:
                 tally = tallies[key] = _Tally()
             tally.took[took] += 1
-            if tries != status or status >= b"500":
+            if tries != status or status >= "500":
                 tally.statuses[status, tries] += 1
             if len(tally.clients) < MOST_CLIENTS:
                 tally.clients.add(client)
@@ -58,20 +63,14 @@ class _Tally:
     __slots__ = ("clients", "statuses", "took")
 
     def __init__(self) -> None:
-        self.took: Counter[bytes] = Counter()
-        self.statuses: Counter[tuple[bytes, bytes]] = Counter()
-        self.clients: set[bytes] = set()
+        self.took: Counter[str] = Counter()
+        self.statuses: Counter[tuple[str, str]] = Counter()
+        self.clients: set[str] = set()
 
-    def row(self, second: bytes, slot: bytes, service: bytes) -> Row:
-        row = Row(service.decode(), slot.decode(), int(second), clients=len(self.clients))
-        for text, count in self.took.items():
-            seconds = float(text)
-            row.requests += count
-            row.seconds += seconds * count
-            where = place(seconds)
-            row.histogram[where] = row.histogram.get(where, 0) + count
-        row.seconds = round(row.seconds, 3)
+    def row(self, second: str, slot: str, service: str) -> Row:
+        row = Row(service, slot, int(second), clients=len(self.clients))
+        row.took(self.took)
         for (status, tries), count in self.statuses.items():
-            row.errors += count * (status >= b"500")
-            row.upstream_errors += count * sum(one >= b"500" for one in _STATUS.findall(tries))
+            row.errors += count * (status >= "500")
+            row.upstream_errors += count * sum(one >= "500" for one in _STATUS.findall(tries))
         return row

@@ -185,7 +185,7 @@ def test_the_compiled_configuration_follows(ground: Ground) -> None:
     eventually(agree, what="what is compiled is what is rendered")
     session.run([way_back(2), {"op": "settle", "gate": 1, "seconds": 5}])
     eventually(agree, what="what is compiled is what is rendered")
-    assert session.run([{"op": "read"}])[0]["compiled"].endswith("-green2")
+    assert session.run([{"op": "read"}])[0]["compiled"].endswith("-green2.2")
     session.run([{"op": "settle", "gate": 3, "seconds": 10}])
 
 

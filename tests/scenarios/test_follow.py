@@ -169,7 +169,7 @@ def test_no_visitor_can_write_a_field_of_the_log(proxy: RealProxy) -> None:
     assert {hit.service for hit in hits} <= {"web", ""}
     (visitor,) = [hit for hit in hits if hit.uri == "/known"]
     assert (visitor.client, visitor.service, visitor.slot, visitor.route) == (VISITOR, "web", "blue", "/")
-    others = {(hit.client_name, hit.address) for hit in hits if hit is not visitor}
+    others = {(hit.client, hit.address) for hit in hits if hit is not visitor}
     assert len(others) == 1
     assert all(client == address for client, address in others)
     assert visitor.address == others.pop()[1]

@@ -50,7 +50,7 @@ def test_a_flip_moves_every_request_without_waiting_for_a_reload(proxy: MemoryPr
     answer = session.run([flip(both(Slot.BLUE), 1)])[0]
     assert live(proxy) is Slot.BLUE
     assert answer["served"]["generation"] == 2
-    assert state(proxy)["compiled"].endswith("-none2")
+    assert state(proxy)["compiled"].endswith("-none.2")
 
 
 def test_the_moment_of_the_rename_is_told_by_whoever_made_it(proxy: MemoryProxy) -> None:
@@ -68,7 +68,7 @@ def test_a_flip_then_has_the_compiled_configuration_say_what_is_live(proxy: Memo
     proxy.at_blue()
     assert proxy.holding().run([way_back(2)])[0]["reloaded"]
     read = state(proxy)
-    assert read["compiled"] == read["rendered"] == read["compiled"].partition("-")[0] + "-green2"
+    assert read["compiled"] == read["rendered"] == read["compiled"].partition("-")[0] + "-green2.2"
 
 
 def test_while_old_workers_drain_the_reload_is_left_to_the_next_activation(proxy: MemoryProxy) -> None:
@@ -81,6 +81,28 @@ def test_while_old_workers_drain_the_reload_is_left_to_the_next_activation(proxy
     proxy.nginx.finish_drain()
     assert session.run([{"op": "reload"}])[0]["reloaded"]
     assert not session.run([{"op": "reload"}])[0]["reloaded"]
+    assert state(proxy)["compiled"] == state(proxy)["rendered"]
+
+
+def test_a_release_that_is_not_compiled_is_reloaded_for_while_old_workers_drain(proxy: MemoryProxy) -> None:
+    """A retired worker's WebSocket may last for days, and the access log would not say so long which release it was."""
+    proxy.at_blue()
+    proxy.nginx.holds_workers = True
+    session = proxy.holding()
+    assert session.run([way_back(2)])[0]["reloaded"]
+    assert session.run([flip(both(Slot.BLUE, blue=stack(3)), 3)])[0]["reloaded"], "another release than was compiled"
+    assert state(proxy)["compiled"].endswith("-blue3.3")
+    assert not session.run([way_back(4)])[0]["reloaded"], "both are known"
+
+
+def test_a_slot_that_is_about_to_be_filled_anew_is_not_compiled_as_live_any_more(proxy: MemoryProxy) -> None:
+    proxy.at_blue()
+    proxy.nginx.holds_workers = True
+    session = proxy.holding()
+    session.run([way_back(2)])
+    session.run([way_back(3)])
+    assert state(proxy)["compiled"] != state(proxy)["rendered"]
+    session.run([{"op": "drop_back"}])
     assert state(proxy)["compiled"] == state(proxy)["rendered"]
 
 

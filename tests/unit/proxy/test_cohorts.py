@@ -96,6 +96,25 @@ def test_pages_are_known_by_the_releases_that_are_there() -> None:
     assert table[1].split(";")[1:3] == ["\n    1 blue", "\n    2 green"]
 
 
+@pytest.mark.parametrize(
+    ("routes", "skew", "known"),
+    [
+        (both(), 0.0, []),
+        (both(Slot.BLUE), 0.0, ["blue 1"]),  # a deploy fills green without a reload before its switch
+        (both(Slot.GREEN), 0.0, ["green 2"]),
+        (both(Slot.BLUE), 60.0, ["blue 1", "green 2"]),
+        (TRIED, 0.0, ["blue 1", "green 2"]),
+    ],
+)
+def test_the_log_is_told_releases_only_where_they_stay_until_the_next_reload(
+    routes: Routes, skew: float, known: list[str]
+) -> None:
+    text = render(routes, replace(SETTINGS, skew=skew), 2)["upstreams.conf"]
+    table = re.search(r'map \$bg_slot \$bg_release \{\n    default "";(.*?)\}', text, re.S)
+    assert table is not None
+    assert [entry.strip() for entry in table[1].split(";")[:-1]] == known
+
+
 def test_no_map_has_a_regular_expression() -> None:
     chosen = replace(SETTINGS, skew=60.0, cookie_domain="shop.example", trusted_proxies=("10.0.0.0/8",))
     code = re.sub(r"#[^\n]*", "", "".join(render(TRIED, chosen, 2).values()))

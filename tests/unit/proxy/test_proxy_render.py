@@ -73,7 +73,7 @@ def test_generations_that_differ_in_what_is_live_share_their_topology() -> None:
     digests = [render(both(live), SETTINGS, 2)["digest"].strip() for live in (None, Slot.BLUE, Slot.GREEN)]
     assert len(set(digests)) == 3
     assert len({d.partition("-")[0] for d in digests}) == 1
-    assert [d.partition("-")[2] for d in digests] == ["none2", "blue2", "green2"]
+    assert [d.partition("-")[2] for d in digests] == ["none.2", "blue1.2", "green2.2"]
 
 
 def test_a_share_changes_nothing_that_is_compiled() -> None:

@@ -28,6 +28,7 @@ def log_format() -> str:
 PLAIN: dict[str, bytes] = {
     "msec": b"1763850000.123",
     "bg_slot": b"green",
+    "bg_release": b"7",
     "bg_counted_bucket": b"7",
     "bg_service": b"backend",
     "status": b"200",

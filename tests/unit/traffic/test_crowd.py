@@ -1,10 +1,9 @@
-"""Clients, and which release a slot held."""
+"""Who asks."""
 
 from __future__ import annotations
 
 from bluegreen.traffic.crowd import MOST, Crowd
 from bluegreen.traffic.lines import parse
-from bluegreen.traffic.releases import Holders
 from tests.unit.traffic.logs import line
 
 
@@ -43,30 +42,3 @@ def test_very_many_clients_are_counted_within_bounds() -> None:
         made.see(parse(b"".join(one.replace(b"CLIENT", b"%032x" % (part * 30_000 + i)) for i in range(30_000))).hits)
     assert made.distinct == 90_000
     assert len(made._asked) <= MOST
-
-
-def begin(at: str, slot: str | None, release: int | None) -> dict[str, object]:
-    return {"event": "begin", "t": at, "slot": slot, "release": release, "kind": "deploy"}
-
-
-def test_the_release_of_a_line_is_told_by_its_slot_and_time() -> None:
-    holders = Holders(
-        [
-            begin("2026-01-01T00:00:10Z", "blue", 1),
-            begin("2026-01-01T00:00:20.500Z", "green", 2),
-            {"event": "switched", "t": "2026-01-01T00:00:21Z", "to": 2},
-            begin("2026-01-01T00:00:30Z", "blue", 1),  # a rollback
-            begin("2026-01-01T00:00:40Z", None, None),  # a prune
-            begin("2026-01-01T00:00:50Z", "green", 3),
-            begin("2026-01-01T00:00:45Z", "blue", 4),  # the clock was set back
-            begin("broken", "blue", 5),
-        ]
-    )
-    start = 1767225600.0
-    assert holders.release("blue", start + 9) is None
-    assert holders.release("blue", start + 35) == 1
-    assert holders.release("green", start + 20.4) is None
-    assert holders.release("green", start + 49) == 2
-    assert holders.release("green", start + 51) == 3
-    assert holders.release("blue", start + 60) == 4
-    assert holders.release("", start) is None

@@ -56,7 +56,7 @@ def test_the_fields_stand_in_the_order_of_the_format() -> None:
     assert wanted == got
     assert wanted[-2:] == ["host", "uri"]  # what visitors choose comes last
     assert list(PLAIN) == [
-        "msec", "bg_slot", "bg_counted_bucket", "bg_service", "status", "request_time", "upstream_status",
+        "msec", "bg_slot", "bg_release", "bg_counted_bucket", "bg_service", "status", "request_time", "upstream_status",
         "upstream_response_time", "request_method", "bg_route", "bg_fallback", "bytes_sent", "upstream_addr",
         "bg_client", "remote_addr", "host", "uri",
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def test_no_request_can_write_a_field_of_its_line_or_another_line(host: bytes, u
     written = line(host=host, uri=uri)
     plain = only(line())
     (hit,) = parse(line() + written + line()).hits[1:-1]
-    assert hit[:15] == plain[:15]
+    assert hit[:16] == plain[:16]
     assert hit.uri == uri.decode("utf-8", "replace")
     assert hit.host == host.decode("utf-8", "replace")
 
@@ -94,6 +94,12 @@ def test_any_bytes_are_hits_or_unreadable_and_never_an_error(junk: bytes) -> Non
 def test_what_no_slot_answered_and_what_was_not_answered_at_all_is_a_line_too() -> None:
     hit = only(line(bg_slot=b"", bg_service=b"", status=b"000", upstream_status=b"", upstream_addr=b"", host=b""))
     assert (hit.slot, hit.status, hit.error) == ("", 0, False)
+
+
+def test_lines_from_before_the_release_was_in_them_are_read_too() -> None:
+    former = line().replace(b'"release":"7",', b"")
+    assert only(former) == only(line())._replace(release="")
+    assert only(line()).release == "7"
 
 
 def test_visitors_who_went_away_are_no_errors() -> None:
