@@ -13,12 +13,13 @@ from typing import Literal
 
 from bluegreen.judge import Bake, History, Judge
 from bluegreen.judge.wording import Clock, utc
+from bluegreen.model.history import Shift
 from bluegreen.model.judging import Facts, Outcome, Verdict
 from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed
 from bluegreen.model.release import Release
 from bluegreen.model.value import dataclass
-from bluegreen.traffic.lines import NOT_DRAWN, UPGRADED, Hit
+from bluegreen.traffic.lines import NOT_DRAWN, PLACES, UPGRADED, Hit
 from bluegreen.traffic.rows import Row
 
 FORWARD = ("deploy", "switch", "promote")
@@ -27,6 +28,13 @@ FORWARD = ("deploy", "switch", "promote")
 QUANTILE = 0.95
 LEAST_REQUESTS = 100
 """Of live, before slowness is compared at all."""
+
+SHORT = len("99.999")
+SHORT_SECONDS = 100.0
+"""What a time of so many digits is less than."""
+
+FAR = 9_999_999_999.0
+"""Seconds since 1970, up to which times have ten digits before their point, and so the order of their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,9 @@ class Baseline:
         self.history = History()
         self._took: dict[str, Counter[str]] = {}  # by service, as the log writes it
 
-    def see(self, hit: Hit, at: float) -> None:
-        """``at``: when it began, seconds since 1970."""
-        self.history.see(at, hit.client, hit.error)
+    def see(self, hit: Hit) -> None:
+        if hit.error or not self.history.again(hit.client):
+            self.history.see(hit.at, hit.client, hit.error)
         took = self._took.get(hit.service)
         if took is None:
             took = self._took[hit.service] = Counter()
@@ -91,7 +99,7 @@ class Guard:
         self._slow: Mapping[str, float] = {}  # what the judge compares with
         self._judge: Judge | None = None
         self._bake: Bake | None = None  # of the subject, or of live beside a candidate
-        self._shifts = 0
+        self._told: Shift | None = None  # to the judge, the last one
         self._crossed: float | None = None  # when the request ended that decided
 
     @property
@@ -106,7 +114,7 @@ class Guard:
         changed = (found and found.key) != (self.subject and self.subject.key)
         if changed:
             self.subject, self.live_alarm = found, None
-            self._judge, self._bake, self._shifts, self._crossed = None, None, 0, None
+            self._judge, self._bake, self._told, self._crossed = None, None, None, None
             keep = {r.number for r in (observed.live_release, found.live if found else None) if r is not None}
             self._baselines = {number: one for number, one in self._baselines.items() if number in keep}
         if self._judge is not None:
@@ -117,15 +125,24 @@ class Guard:
         """What the log says, in its order, up to the picture that was looked at last."""
         subject = self.subject
         since = float("inf") if subject is None else subject.since
-        compared = subject is not None and subject.kind == "canary"
+        surely_since = f"{min(since + SHORT_SECONDS, FAR):.3f}"
         for hit in hits:
             if not hit.slot or hit.bucket in NOT_DRAWN:
+                continue
+            # Nearly all lines are only one more of what was there before, and are not looked at any closer.
+            if (
+                hit.written >= surely_since
+                and len(hit.took) <= SHORT
+                and hit.status_text < "500"
+                and subject is not None
+                and self._again(subject, hit)
+            ):
                 continue
             seconds = float(hit.took)
             at = float(hit.written) - seconds
             if subject is None or at < since:
                 self._see_before(hit, at, seconds)
-            elif compared:
+            elif subject.kind == "canary":
                 self._compare(subject, hit, at, seconds)
             else:
                 self._see_after(subject, hit, at)
@@ -142,13 +159,29 @@ class Guard:
         return (self._judged() if self.subject.kind == "canary" else self._baked(self.subject)).verdict(at)
 
     # -- what is seen --------------------------------------------------------------------------------------
+    def _again(self, subject: Subject, hit: Hit) -> bool:
+        """What began after the subject and is no error: whether it was counted already, since it changes no more."""
+        judge, bake, candidate = self._judge, self._bake, hit.slot == subject.slot
+        if bake is None:
+            return False
+        if subject.kind == "canary":
+            if judge is None or not judge.again(candidate, hit.client, float(hit.took), hit.service, hit.address):
+                return False
+            if not candidate and not bake.again(hit.client):
+                self._see_live(subject, hit, hit.at, "")
+            return True
+        if not candidate or not bake.again(hit.client):
+            return False
+        self._baseline(subject.release.number).see(hit)
+        return True
+
     def _see_before(self, hit: Hit, at: float, seconds: float) -> None:
         """Of who was live then. What the slot held before that is nobody's."""
         if self._tenures is None:
             self._tenures = _tenures(self._observed)
         for release, slot, since, until in self._tenures:
             if hit.slot == slot and since <= at and at + seconds <= until:
-                self._baseline(release).see(hit, at)
+                self._baseline(release).see(hit)
                 return
 
     def _compare(self, subject: Subject, hit: Hit, at: float, seconds: float) -> None:
@@ -169,14 +202,18 @@ class Guard:
             service,
             what,
             hit.address,
-            int(hit.bucket) if hit.bucket.isdigit() else None,
+            PLACES.get(hit.bucket),
         )
         if decided and self._crossed is None:
             self._crossed = hit.ended
-        if not candidate and subject.live is not None:
-            bake = self._bake or self._baked(subject)
-            if bake.see(at, client, error, service, what) and self.live_alarm is None:
-                self.live_alarm = bake.verdict(hit.ended)
+        if not candidate:
+            self._see_live(subject, hit, at, what)
+
+    def _see_live(self, subject: Subject, hit: Hit, at: float, what: str) -> None:
+        """Beside a candidate: live may fail too, and then nothing would be gained by going back to it."""
+        bake = self._bake or self._baked(subject)
+        if bake.see(at, hit.client, hit.error, hit.service, what) and self.live_alarm is None:
+            self.live_alarm = bake.verdict(hit.ended)
 
     def _see_after(self, subject: Subject, hit: Hit, at: float) -> None:
         if hit.slot != subject.slot:
@@ -185,7 +222,7 @@ class Guard:
         what = f"{hit.method} {hit.uri} {hit.status}" if error else ""
         if (self._bake or self._baked(subject)).see(at, hit.client, error, hit.service, what):
             self._crossed = hit.ended
-        self._baseline(subject.release.number).see(hit, at)
+        self._baseline(subject.release.number).see(hit)
 
     # -- by what it is judged ------------------------------------------------------------------------------
     def _judged(self) -> Judge:
@@ -223,9 +260,10 @@ class Guard:
         if self._observed is None or self.subject is None:
             return
         shifts = self._observed.history.shifts_of(self.subject.release.number)
-        for shift in shifts[self._shifts :]:
+        # Of many steps the picture has only the first and the last ones.
+        for shift in shifts[shifts.index(self._told) + 1 if self._told in shifts else 0 :]:
             judge.shift(moment(shift.at) or 0.0, shift.share)
-        self._shifts = len(shifts)
+            self._told = shift
 
     def _baseline(self, number: int) -> Baseline:
         return self._baselines.setdefault(number, Baseline())

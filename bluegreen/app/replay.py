@@ -14,9 +14,7 @@ from bluegreen.model.errors import Refused, UsageError
 from bluegreen.model.judging import JudgeSettings, Outcome, Verdict
 from bluegreen.model.value import dataclass
 from bluegreen.traffic.crowd import Crowd
-from bluegreen.traffic.lines import UPGRADED, Format, Hit, parse, recognise
-
-PART = 1 << 20
+from bluegreen.traffic.lines import PIECE, PLACES, UPGRADED, Format, Hit, parse, recognise
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ class _Judging:
                 self._begin(self._left.pop(0))
             if self._step is None or not self._step.share:
                 if self._slot != hit.slot or not self._slot:
-                    self._before.see(hit, hit.at)
+                    self._before.see(hit)
                 continue
             self._requests += 1
             self._see(hit, self._step)
@@ -240,7 +238,7 @@ class _Judging:
                 hit.service,
                 what,
                 address=hit.address,
-                bucket=int(hit.bucket) if hit.bucket.isdigit() else None,
+                bucket=PLACES.get(hit.bucket),
             )
             verdict = self._judge.verdict(hit.ended) if decided else None
             if not mine:
@@ -322,7 +320,7 @@ def _chunks(files: Sequence[Path]) -> Iterator[bytes]:
     for file in files:
         rest = b""
         with file.open("rb") as stream:
-            while data := stream.read(PART):
+            while data := stream.read(PIECE):
                 whole, found, rest = (rest + data).rpartition(b"\n")
                 if found:
                     yield whole + found

@@ -75,10 +75,14 @@ class RowKeeper:
     def full(self) -> bool:
         return self._fold is not None and self._fold.size >= MOST_ROWS
 
-    def see(self, part: Followed, hits: Sequence[Hit]) -> None:
-        """The next part, and the hits in it."""
+    def count(self, hits: Sequence[Hit]) -> None:
+        """What is read of the next part, before that has been `read` whole."""
         if self._fold is not None:
             self._fold.count(hits)
+
+    def read(self, part: Followed) -> None:
+        """Everything of this part was told."""
+        if self._fold is not None:
             self._missed += part.missed
         elif (start := self._ended_within(part)) is not None:
             self._fold, self._missed = Fold(), 0

@@ -27,7 +27,7 @@ from bluegreen.model.observed import Observed
 from bluegreen.model.value import dataclass
 from bluegreen.planning.proxysteps import Flip, Shift
 from bluegreen.proxy.session import ProxySession
-from bluegreen.traffic.lines import Hit, parse
+from bluegreen.traffic.lines import Hit, Lines, parse, pieces
 
 TICK = 0.2
 """Seconds that a look waits for new lines, at most."""
@@ -126,13 +126,15 @@ class _Progress:
         self.subject: Subject | None = None
         self.harm: _Harm | None = None
 
-    def see(self, hits: list[Hit], subject: Subject | None) -> None:
+    def see(self, lines: Lines, subject: Subject | None) -> None:
         """``subject`` is what is guarded now; what was before is followed until its last answers are in."""
+        self.requests += len(lines.hits)
+        self.unreadable += lines.unreadable
         ending = self.harm is not None and self.harm.until is not None
         if subject is not None and not ending and (self.harm is None or self.harm.subject.key != subject.key):
             self.harm = _Harm(subject)
         if self.harm is not None:
-            self.harm.see(hits)
+            self.harm.see(lines.hits)
             self.count_harm(self.harm)
 
     def count_harm(self, harm: _Harm) -> None:
@@ -228,13 +230,13 @@ def _follow(
                 observed = end_abandoned(site, session, observed)
         if guard.look(observed):
             _say_subject(site, guard.subject)
-        lines = parse(part.data)
-        guard.read(lines.hits)
-        progress.see(lines.hits, guard.subject)
-        rows.see(part, lines.hits)
+        for piece in pieces(part.data):
+            lines = parse(piece)
+            guard.read(lines.hits)
+            progress.see(lines, guard.subject)
+            rows.count(lines.hits)
+        rows.read(part)
         progress.position = part.position
-        progress.requests += len(lines.hits)
-        progress.unreadable += lines.unreadable
         if part.missed:
             progress.missed += part.missed
             site.notice(f"{part.missed} bytes of the access log were gone before they were read: it turns too fast")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 
 MARGIN = 1.0
 """Seconds around a shift within which the larger of both shares counts: clocks are read in two places."""
@@ -87,18 +88,14 @@ class Pool:
     It looks at requests alone and never at who answered, so that what it changes does not depend on the draws.
     """
 
-    __slots__ = ("_recent", "client", "part")
+    __slots__ = ("client", "part")
 
     def __init__(self) -> None:
-        self._recent: list[str] = []
         self.client: str | None = None
         self.part = 0.0  # of the requests that showed it
 
-    def see(self, client: str) -> None:
-        recent = self._recent
-        recent.append(client)
-        if len(recent) == POOL_REQUESTS:
-            ((most, requests),) = Counter(recent).most_common(1)
-            if self.client is None and requests >= POOL_REQUESTS * POOL_PART:
-                self.client, self.part = most, requests / POOL_REQUESTS
-            recent.clear()
+    def see(self, clients: Sequence[str]) -> None:
+        """Whose the last `POOL_REQUESTS` requests were."""
+        ((most, requests),) = Counter(clients).most_common(1)
+        if self.client is None and most and requests >= POOL_REQUESTS * POOL_PART:
+            self.client, self.part = most, requests / POOL_REQUESTS

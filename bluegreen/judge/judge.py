@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from bluegreen.judge import outside
-from bluegreen.judge.clients import Draws, Pool, Shares
+from bluegreen.judge.clients import POOL_REQUESTS, Draws, Pool, Shares
 from bluegreen.judge.comparison import ERROR_RATIOS, SLOW_RATIOS, SPLIT_RATIOS, Comparison
 from bluegreen.judge.passing import Passing, clean_needed
 from bluegreen.judge.wording import Clock, line, percent, short, shown, utc
@@ -54,6 +54,7 @@ class Judge:
         self._split = _Counted(sticky, Comparison(SPLIT_RATIOS, settings.split_alpha))
         self._pool = Pool()
         self._addresses = Pool()
+        self._asked: list[tuple[str, str]] = []  # client and address, of the requests since the pools were looked at
         self._passing = Passing(settings.p_max, settings.beta)
         self._step: dict[str, bool] = {}  # the candidate's clients in this step: whether one saw an error
         self._answered: dict[str, list[int]] = {}  # the candidate's requests in this step by service: errors, all
@@ -98,9 +99,10 @@ class Judge:
                 answered = self._answered[service] = [0, 0]
             answered[0] += error
             answered[1] += 1
-        self._pool.see(client)
-        if address:
-            self._addresses.see(address)
+        asked = self._asked
+        asked.append((client, address))
+        if len(asked) == POOL_REQUESTS:
+            self._look_at_pools()
         if client == self._pool.client:
             client = self._part_of_pool(client, at, bucket)
         if candidate:
@@ -113,6 +115,23 @@ class Judge:
             return False
         self._known[client] = known | new
         return self._count(at, candidate, new & ~known, not known, service, what, address, bucket)
+
+    def again(self, candidate: bool, client: str, seconds: float, service: str, address: str) -> bool:
+        """The same, and quicker, for an answer that is no error, where it is not this client's first one there, nor its
+        first slow one. Returns whether it was counted; else it is to be seen."""
+        known = self._known.get(client, 0)
+        if not known & (_ON_CANDIDATE if candidate else _ON_LIVE):
+            return False
+        if not known & _SLOW and seconds > self._slow.get(service, seconds):
+            return False
+        if client == self._pool.client or len(self._asked) == POOL_REQUESTS - 1:
+            return False
+        if candidate:
+            if client not in self._step or service not in self._answered:
+                return False
+            self._answered[service][1] += 1
+        self._asked.append((client, address))
+        return True
 
     def facts(self, facts: Facts) -> None:
         """What was seen of the candidate's containers last. It replaces what was seen before."""
@@ -169,6 +188,12 @@ class Judge:
         if new & _SLOW:
             decided |= self._slowness.see(candidate, address, bucket, share, sample, self._clients)
         return decided
+
+    def _look_at_pools(self) -> None:
+        clients, addresses = zip(*self._asked, strict=True)
+        self._pool.see(clients)
+        self._addresses.see(addresses)
+        self._asked.clear()
 
     def _count_in_step(self, client: str, error: bool) -> None:
         had = self._step.get(client)

@@ -19,7 +19,7 @@ SNAPSHOT_RELEASES = 60
 """Releases a snapshot carries: more than are ever kept, few enough that a tail stays a few kilobytes."""
 
 SNAPSHOT_SHIFTS = 12
-"""Shifts that it carries: the steps of a candidate or two."""
+"""Shifts that it carries, the newest ones; and the last candidate's first, since when it has visitors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,7 @@ class History:
         """The state to store with an operation's end."""
         newest = sorted(self.releases.items())[-SNAPSHOT_RELEASES:]
         data = encode(
-            replace(
-                self, releases={}, switches=self.switches[-5:], shifts=self.shifts[-SNAPSHOT_SHIFTS:], operation=None
-            )
+            replace(self, releases={}, switches=self.switches[-5:], shifts=_carried(self.shifts), operation=None)
         )
         assert isinstance(data, dict)  # noqa: S101 - for the type checker
         # Snapshots are most of what is ever written: what says nothing is left out.
@@ -275,6 +273,12 @@ def _update(state: History, number: int, **changes: Any) -> History:
         releases=_with(state, replace(record, **changes)),
         last_number=max(state.last_number, number),
     )
+
+
+def _carried(shifts: tuple[Shift, ...]) -> tuple[Shift, ...]:
+    newest = shifts[-SNAPSHOT_SHIFTS:]
+    first = next((s for s in shifts if s.share and s.release == shifts[-1].release), None)
+    return newest if first is None or first in newest else (first, *newest)
 
 
 def _telling(record: ReleaseRecord) -> dict[str, Any]:

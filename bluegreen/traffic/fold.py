@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bluegreen.traffic.lines import NOT_DRAWN, fields
+from bluegreen.traffic.lines import NOT_DRAWN, fields, pieces
 from bluegreen.traffic.rows import MOST_CLIENTS, Row
 
 _STATUS = re.compile(r"[0-9]{3}")
@@ -28,15 +28,16 @@ class Fold:
 
     def add(self, chunk: bytes) -> None:
         """A buffer that ends with the end of a line."""
-        found = fields(chunk)
-        self.unreadable += chunk.count(b"\n") - len(found)
-        self.count(found)
+        for piece in pieces(chunk):
+            found = fields(piece)
+            self.unreadable += piece.count(b"\n") - len(found)
+            self.count(found)
 
     def count(self, found: Sequence[tuple[str, ...]]) -> None:
         """Lines that are read already, as hits or `fields`."""
         tallies = self._tallies
         self.lines += len(found)
-        for t, slot, _, bucket, service, status, took, tries, _, _, _, _, _, _, client, _, _ in found:
+        for t, slot, _, bucket, service, status, took, tries, _, client, _, _ in found:
             if bucket in NOT_DRAWN:
                 self.not_drawn += 1
                 continue

@@ -20,6 +20,11 @@ _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 NOT_DRAWN = frozenset(("preview", "forced"))
 """Buckets of requests whose slot was chosen by somebody: the preview's, and those of testers."""
 
+PIECE = 1 << 15
+
+PLACES = {str(place): place for place in range(100)}
+"""Visitors' buckets, as a line has them."""
+
 UPGRADED = "101"
 """The status of a WebSocket: how long such a connection lasts says nothing."""
 
@@ -27,15 +32,14 @@ UPGRADED = "101"
 _OWN = re.compile(
     r'\{"t":([0-9]+\.[0-9]{3}),"slot":"([a-z]*)",(?:"release":"([0-9]*)",)?"bucket":"([a-z0-9]*)",'
     r'"service":"([A-Za-z0-9._-]*)","status":"([0-9]*)","time":([0-9]+\.[0-9]{3}),'
-    r'"upstream_status":"([^"\\\n]*)","upstream_time":"([^"\\\n]*)",'
-    r'"method":"([^"\\\n]*)","route":"([^"\\\n]*)","fallback":"([a-z]*)","bytes":([0-9]+),"upstream":"([^"\\\n]*)",'
-    r'"client":"([0-9A-Za-z.:]*)","address":"([0-9A-Za-z.:]*)",("host":"[^\n]*")\}\n'
+    r'"upstream_status":"([^"\\\n]*)",("upstream_time":"[^"\\\n]*","method":"[^"\\\n]*","route":"[^"\\\n]*",'
+    r'"fallback":"[a-z]*","bytes":[0-9]+,"upstream":"[^"\\\n]*"),"client":"([0-9A-Za-z.:]*)","address":"([0-9A-Za-z.:]*)",("host":"[^\n]*")\}\n'
 )
 
 # The request is in the first pair of quotes: nginx writes those of the user's name before it as \x22.
 _COMBINED = re.compile(
     r'([0-9A-Za-z.:]+) [^"\n]*\[([0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4})\] '
-    r'"([^"\n]*)" ([0-9]{3}) ([0-9]+)[^\n]*\n'
+    r'"([^"\n]*)" ([0-9]{3}) [0-9]+[^\n]*\n'
 )
 
 
@@ -55,12 +59,7 @@ class Hit(NamedTuple):
     status_text: str  # three digits; 000 where no answer was begun
     took: str  # seconds, three digits after the point
     upstream_status: str  # of each try, "502, 200"
-    upstream_time: str
-    method: str
-    route_name: str
-    fallback: str
-    size: str
-    upstream: str
+    seldom: str  # the fields from "upstream_time" to "upstream" as JSON: taken apart when asked for
     client: str
     address: str
     chosen: str  # what the visitor wrote: "host" and "uri", as JSON
@@ -89,8 +88,12 @@ class Hit(NamedTuple):
         return self.status_text >= "500"
 
     @property
+    def method(self) -> str:
+        return self._seldom("method")
+
+    @property
     def route(self) -> str:
-        return _utf8(self.route_name)
+        return self._seldom("route")
 
     @property
     def drawn(self) -> bool:
@@ -105,6 +108,9 @@ class Hit(NamedTuple):
     @property
     def host(self) -> str:
         return self._chosen("host")
+
+    def _seldom(self, name: str) -> str:
+        return _utf8(self.seldom.partition(f'"{name}":"')[2].partition('"')[0])
 
     def _chosen(self, name: str) -> str:
         text = _utf8(self.chosen)
@@ -125,6 +131,18 @@ class Lines(NamedTuple):
 
     hits: list[Hit]
     unreadable: int
+
+
+def pieces(chunk: bytes) -> Iterator[bytes]:
+    """A buffer of whole lines in pieces of whole lines, each of which fits a processor's cache with all that is made of
+    it: read one after the other they take half the time."""
+    start, size = 0, len(chunk)
+    while size - start > PIECE:
+        end = chunk.rfind(b"\n", start, start + PIECE) + 1 or chunk.find(b"\n", start + PIECE) + 1 or size
+        yield chunk[start:end]
+        start = end
+    if start < size:
+        yield chunk[start:]
 
 
 def parse(chunk: bytes, form: Format = Format.BLUEGREEN) -> Lines:
@@ -148,13 +166,13 @@ def recognise(sample: bytes) -> Format | None:
 
 def _combined(chunk: bytes) -> Iterator[Hit]:
     """No slot, release, service or duration is in these lines: they stay empty, and 0."""
-    for address, at, request, status, size in _COMBINED.findall(_bytewise(chunk)):
+    for address, at, request, status in _COMBINED.findall(_bytewise(chunk)):
         method, _, rest = request.partition(" ")
         path = rest.rpartition(" ")[0] or rest
         uri = json.dumps(_utf8(path.partition("?")[0]))
         yield Hit(
-            _seconds(at), "", "", "", "", status, "0.000", "", "", method, "", "", size, "", address, address,
-            f'"host":"","uri":{uri}',
+            _seconds(at), "", "", "", "", status, "0.000", "", f'"method":{json.dumps(_utf8(method))}',
+            address, address, f'"host":"","uri":{uri}',
         )  # fmt: skip
 
 

@@ -44,6 +44,33 @@ def test_it_starts_anew_after_its_horizon() -> None:
     assert alarm.r == pytest.approx(5)
 
 
+ANSWERS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("abc"), st.booleans()), max_size=60)
+
+
+@settings(deadline=None)
+@given(ANSWERS)
+def test_one_more_answer_counts_as_if_it_was_looked_at_closely(answers: list[tuple[int, str, bool]]) -> None:
+    """Quick or not, whoever has seen an error does not count for a minute."""
+    quick, careful = History(), History()
+    at = START
+    for more, client, error in answers:
+        at += more
+        careful.see(at, client, error)
+        if error or not quick.again(client):
+            quick.see(at, client, error)
+    assert (quick.answers, quick.errors) == (careful.answers, careful.errors)
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), min_size=30, max_size=60))
+def test_one_more_answer_takes_the_number_where_it_would_have_gone(errors: list[bool]) -> None:
+    quick, careful = Alarm(0.3, 0.4, 0.5, 20), Alarm(0.3, 0.4, 0.5, 20)  # a low threshold, and a near horizon
+    for error in errors:
+        reached = False if not error and quick.again() else quick.see(error)
+        assert reached == careful.see(error)
+        assert (quick.r, quick.answers) == (careful.r, careful.answers)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 5000), st.floats(0.001, 0.5))
 def test_an_upper_bound_is_above_what_was_seen_and_no_further_than_the_doubt(

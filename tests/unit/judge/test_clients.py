@@ -99,7 +99,6 @@ def test_with_one_side_only_nobody_counts(share: int) -> None:
 @pytest.mark.parametrize(("of_one", "found"), [(159, None), (160, "one")])
 def test_a_pool_is_noticed_from_four_in_five_requests_on(of_one: int, found: str | None) -> None:
     pool = Pool()
-    for number in range(200):
-        pool.see("one" if number < of_one else f"other {number}")
+    pool.see(["one" if number < of_one else f"other {number}" for number in range(200)])
     assert pool.client == found
     assert pool.part == of_one / 200 * (found is not None)

@@ -89,7 +89,8 @@ class Watcher:
 
     def look(self) -> None:
         part = next(self._parts)
-        self.keeper.see(part, parse(part.data).hits)
+        self.keeper.count(parse(part.data).hits)
+        self.keeper.read(part)
 
 
 def test_who_follows_the_log_anyway_counts_with_what_it_reads(
