@@ -53,6 +53,7 @@ class Action:
     confirmed that nobody is sent to the release any more."""
 
     did: str  # taken-back, alarm
+    cause: str  # release: it fails; live: live does, beside it; told: it fails, and nobody was asked to act
     subject: Subject
     verdict: Verdict
     why_not: str = ""  # of an alarm: why nothing was taken back
@@ -248,7 +249,7 @@ def _follow(
         _say_verdict(site, progress.verdict, verdict)
         progress.verdict = verdict or progress.verdict
         progress.subject = guard.subject or progress.subject
-        _decide(site, session, guard, progress, now, read, act=act)
+        _decide(site, session, guard, progress, observed, now, read, act=act)
         if rows.full or (caught_up and read >= progress.rows_due):
             progress.rows_due = read + ROWS_EVERY
             with suppress(ProxyFailed):  # a full volume of the log: what is judged doesn't depend on the rows
@@ -259,7 +260,15 @@ def _follow(
 
 
 def _decide(
-    site: Site, session: ProxySession, guard: Guard, progress: _Progress, now: float, read: float, *, act: bool
+    site: Site,
+    session: ProxySession,
+    guard: Guard,
+    progress: _Progress,
+    observed: Observed,
+    now: float,
+    read: float,
+    *,
+    act: bool,
 ) -> None:
     """``read``: when everything had been read, by the site's clock."""
     subject, verdict = guard.subject, guard.verdict(now)
@@ -269,12 +278,13 @@ def _decide(
         progress.acted.add(("live", subject.key))
         assert guard.live_alarm is not None  # noqa: S101 - for the type checker
         why = "live itself fails more often than it did, and no release is known that would do better"
-        _note(site, session, progress, Action("alarm", subject, guard.live_alarm, why))
+        _alarm(site, session, progress, observed, Action("alarm", "live", subject, guard.live_alarm, why))
     if verdict.outcome is not Outcome.FAIL or ("back", subject.key) in progress.acted:
         return
     progress.acted.add(("back", subject.key))
     if not act:
-        _note(site, session, progress, Action("alarm", subject, verdict, "this only watches: nothing is taken back"))
+        why = "this only watches: nothing is taken back"
+        _alarm(site, session, progress, observed, Action("alarm", "told", subject, verdict, why))
         return
     detect = (now - guard.crossed) * 1000 if guard.crossed is not None else None
     decided = site.clock()
@@ -288,11 +298,12 @@ def _decide(
             losing=subject.release.number,
         )
     except BluegreenError as error:
-        _not_taken_back(site, session, progress, subject, verdict, error, detect)
+        draft = Action("alarm", "release", subject, verdict, str(error.problem), detect_ms=detect)
+        _not_taken_back(site, session, progress, observed, draft, error)
         return
     decide = (decided - read) * 1000
     execute = ((flip.at or site.clock()) - decided) * 1000
-    done = Action("taken-back", subject, verdict, "", moved, detect, decide, execute)
+    done = Action("taken-back", "release", subject, verdict, "", moved, detect, decide, execute)
     _note(site, session, progress, done)
     if progress.harm is not None:
         progress.harm.until = now + SETTLE_SECONDS
@@ -302,10 +313,9 @@ def _not_taken_back(
     site: Site,
     session: ProxySession,
     progress: _Progress,
-    subject: Subject,
-    verdict: Verdict,
+    observed: Observed,
+    alarm: Action,
     error: BluegreenError,
-    detect: float | None,
 ) -> None:
     """A refusal is final. What failed is tried again at the next look, so often as makes sense."""
     if error.code == "rollback.moot":
@@ -313,11 +323,22 @@ def _not_taken_back(
     if not isinstance(error, Refused):
         progress.failures += 1
         if progress.failures < ATTEMPTS:
-            progress.acted.discard(("back", subject.key))
-            site.notice(f"{subject.release.tag} could not be taken back ({error.problem}): trying again")
+            progress.acted.discard(("back", alarm.subject.key))
+            site.notice(f"{alarm.subject.release.tag} could not be taken back ({error.problem}): trying again")
             return
     progress.failures = 0
-    _note(site, session, progress, Action("alarm", subject, verdict, str(error.problem), detect_ms=detect))
+    _alarm(site, session, progress, observed, alarm)
+
+
+def _alarm(site: Site, session: ProxySession, progress: _Progress, observed: Observed, action: Action) -> None:
+    """Once for one cause, also where this guard was started again, or is not the only one."""
+    known = observed.history.releases.get(action.subject.release.number)
+    at = moment(known.alarm_at or "") if known and known.alarm_cause == action.cause else None
+    if known is None or at is None or at < action.subject.since:
+        _note(site, session, progress, action)
+        return
+    progress.actions.append(action)
+    site.notice(f"there was an alarm for this at {known.alarm_at} already: {known.alarm}")
 
 
 class _Flip:
@@ -344,6 +365,7 @@ def _note(site: Site, session: ProxySession, progress: _Progress, action: Action
         "outcome": str(verdict.outcome),
         "reason": verdict.reason,
         "did": action.did,
+        "cause": action.cause,
         "share": verdict.share,
         "alpha_sum": verdict.alpha_sum,
         "by": site.by,

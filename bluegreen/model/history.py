@@ -43,6 +43,7 @@ class ReleaseRecord:
     standby: int | None = None  # the release whose slot it took
     alarm: str | None = None  # why a guard gave one last, without taking anything back
     alarm_at: str | None = None
+    alarm_cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,9 @@ def _judged(state: History, event: Mapping[str, Any]) -> History:
     if event.get("did") != "alarm":
         return state
     reason = "; ".join(str(event[key]) for key in ("reason", "why_not") if event.get(key))
-    return _update(state, event["release"], alarm=reason, alarm_at=str(event.get("t", "")))
+    return _update(
+        state, event["release"], alarm=reason, alarm_at=str(event.get("t", "")), alarm_cause=event.get("cause")
+    )
 
 
 def _marked(state: History, event: Mapping[str, Any]) -> History:

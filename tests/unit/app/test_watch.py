@@ -227,6 +227,12 @@ def test_an_alarm_is_told_later_and_a_failure_after_it_comes_first(world: World)
     assert "live itself fails" in told.message
     row = next(r for r in history(world.site()) if r.release == 3)
     assert row.note == told.message
+
+    journal = world.volume / "journal.jsonl"
+    assert journal.read_text().count('"did":"alarm"') == 1
+    again = guard(visitors)  # another one, which reads the same log from its beginning
+    assert [a.did for a in again.actions] == ["alarm"]
+    assert journal.read_text().count('"did":"alarm"') == 1, "the journal has it already"
     visitors._pause(1)
     rollback(world.site(), reason="enough")
     assert (why(world.site()).code, why(world.site()).message) == ("release.rolled-back", "enough")
