@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import random
+import re
 import signal
 import threading
 from collections import Counter
@@ -14,11 +16,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
+from docker.models.containers import Container
 
+from bluegreen.engine.connect import resolve
 from bluegreen.model.errors import Exit
 from tests.scenarios.conftest import MakeStack
 from tests.scenarios.stack import Stack
-from tests.support import ROOT, eventually
+from tests.support import ROOT, base_image, eventually, unique
 
 pytestmark = pytest.mark.engine
 
@@ -151,6 +156,55 @@ def test_a_candidate_that_fails_is_taken_back_within_two_seconds_of_the_request_
     assert candidate["mark"] == "bad"
     assert action["reason"] in json.dumps(sample.bg("why", bad).succeeded().data)
     sample.bg("abort").succeeded()
+
+
+def test_in_its_container_it_does_the_same_with_no_network_and_no_rights_but_the_engines_socket(sample: Stack) -> None:
+    bad = _next()
+    with Crowd(sample.port, "/api/v1/simulate?runs=20").coming() as crowd, _contained(sample) as guard:
+        eventually(lambda: crowd.answers[200] > 400, 60, "a history of live")
+        sample.deploy(bad, "--stage", ERROR_RATE="0.5").succeeded()
+        sample.bg("canary", "50").succeeded()
+        eventually(lambda: sample.status()["candidate"]["share"] == 0, 90, "the candidate taken back")
+        told = eventually(lambda: [e for e in _events(guard) if e["name"] == "taken-back"], what="its event")
+    assert bad in json.dumps(told[0])
+    assert sample.status()["candidate"]["mark"] == "bad"
+    sample.bg("abort").succeeded()
+
+
+@contextmanager
+def _contained(sample: Stack) -> Iterator[Container]:
+    """The service of ``compose/guard``, as Compose would run it."""
+    text = (ROOT / "compose" / "guard" / "compose.yaml").read_text()
+    socket = resolve(None, os.environ).url.removeprefix("unix://")
+    known = {"PROJECT": sample.name, "DOCKER_SOCKET": socket, "PYTHON_IMAGE": base_image("PYTHON_IMAGE")}
+    service = yaml.safe_load(re.sub(r"\$\{(\w+)[^}]*\}", lambda found: known[found[1]], text))["services"]["guard"]
+    build = service.pop("build")
+    image = f"{unique('bgt-guard')}:1"
+    sample.engine.images.build(
+        path=str(ROOT), dockerfile=build["dockerfile"], buildargs=build["args"], tag=image, rm=True, forcerm=True
+    )
+    try:
+        guard = sample.engine.containers.run(
+            image,
+            service.pop("command"),
+            name=f"{sample.name}-guard",
+            detach=True,
+            volumes=service.pop("volumes"),
+            restart_policy={"Name": service.pop("restart")},
+            tmpfs=dict.fromkeys(service.pop("tmpfs"), ""),
+            **service,
+        )
+        try:
+            eventually(lambda: any(event["kind"] == "guard" for event in _events(guard)), 30, "the guard to be there")
+            yield guard
+        finally:
+            guard.remove(force=True)
+    finally:
+        sample.engine.api.remove_image(image, force=True)
+
+
+def _events(guard: Container) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in guard.logs(stdout=True, stderr=False).splitlines()]
 
 
 def test_a_clean_release_is_promoted_step_by_step_and_without_traffic_nothing_is_said(sample: Stack) -> None:
