@@ -12,7 +12,7 @@ from bluegreen.app.canary import canary, standing
 from bluegreen.app.ramp import Ramp, ramp
 from bluegreen.app.recover import abort, resume
 from bluegreen.app.rollback import promote, rollback
-from bluegreen.app.site import Site
+from bluegreen.app.site import LEASE_SECONDS, Site
 from bluegreen.app.watch import watch
 from bluegreen.engine.behaviour import Answer, Behaviour
 from bluegreen.model.errors import BluegreenError, Held, Overtaken, Refused
@@ -205,6 +205,24 @@ def test_the_next_command_ends_what_was_left_at_its_last_safe_share_and_says_so(
     said = [e.message for e in world.events if e.kind == "notice"]
     assert any(f"was left by its process (test@here): back from {died} % to {safe} %" in m for m in said), said
     assert world.check_clean().share == safe
+
+
+@pytest.mark.parametrize("somebody", [True, False], ids=["another command came by", "nobody came by"])
+def test_a_process_that_slept_past_its_lease_goes_on_with_nothing(world: World, somebody: bool) -> None:
+    """As a laptop does whose lid is closed: what it was about to do is for nobody to trust any more."""
+    visitors = Visitors(world)
+
+    def sleeps() -> None:
+        visitors._really(LEASE_SECONDS + 30)
+        if somebody:
+            canary(world.site(), 0)
+
+    visitors.at[1.0] = sleeps
+    with pytest.raises(Overtaken):
+        run(visitors)
+    assert any("was left by its process (test@here): back from 10 % to 0 %" in e.message for e in world.events)
+    after = world.check_clean()
+    assert (after.share, after.history.is_bad(3), str(after.candidate)) == (0, False, "v3")
 
 
 def test_a_guard_ends_it_at_its_last_safe_share(world: World) -> None:
