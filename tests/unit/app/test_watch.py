@@ -18,7 +18,7 @@ from bluegreen.model.errors import EngineFailed
 from bluegreen.model.guard import GuardCheck, GuardSettings
 from bluegreen.model.judging import JudgeSettings, Outcome
 from bluegreen.model.names import Slot
-from tests.unit.app.test_ramp import Visitors
+from tests.visitors import Visitors
 from tests.world import World
 
 
