@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 SHELL_VARIABLE = "BLUEGREEN_SHELL"
-_PRINTED = re.compile(
-    r"(?<![\w/-])bg (?=--?[a-zA-Z]|(?:deploy|rollback|switch|preview|resume|abort|status|history|logs|why|init|config|"
-    r"doctor|proxy|drain|prune|down|shell-init|completion|canary|promote|build|diff|mark)\b)"
-)
 
 
 def program_name(argv0: str, env: Mapping[str, str]) -> str:
@@ -55,7 +52,14 @@ def rewrite(text: str, name: str, options: Sequence[str] = ()) -> str:
                 wanted.append(option)
         return " ".join([name, *wanted]) + " "
 
-    return _PRINTED.sub(named, text)
+    return _printed().sub(named, text)
+
+
+@cache
+def _printed() -> re.Pattern[str]:
+    from bluegreen.cli.program import COMMANDS  # which imports this; whoever prints has it already
+
+    return re.compile(rf"(?<![\w/-])bg (?=--?[a-zA-Z]|(?:{'|'.join(COMMANDS)})\b)")
 
 
 _SPELLINGS = {"--file": ("--file", "-f"), "-p": ("-p", "--project"), "--engine": ("--engine", "-H")}

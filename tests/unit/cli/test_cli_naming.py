@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bluegreen.cli.naming import program_name, program_path, rewrite
+from bluegreen.cli.program import COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ from bluegreen.cli.naming import program_name, program_path, rewrite
 def test_the_programs_name_is_put_in(text: str, printed: str) -> None:
     assert rewrite(text, "bluegreen") == printed
     assert rewrite(text, "bg") == text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_is_printed_by_a_name_that_does_not_work(command: str) -> None:
+    assert rewrite(f"NEXT bg {command}    so", "bluegreen") == f"NEXT bluegreen {command}    so"
 
 
 @pytest.mark.parametrize(
