@@ -44,6 +44,9 @@ class Canary:
     shifts: tuple[Moved, ...] = ()  # of this candidate
     plan: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    operation: Operation | None = None  # unfinished
+    held: bool = False  # whether its process is at it
+    safe: int = 0  # the percentage at which a canary that is such an operation would be ended
 
 
 def canary(site: Site, share: int, *, reason: str | None = None, dry_run: bool = False) -> Canary:
@@ -52,19 +55,21 @@ def canary(site: Site, share: int, *, reason: str | None = None, dry_run: bool =
     with site.session() as session:
         observed = site.observe(session)
         need_journal(observed)
-        observed = observed if dry_run else end_abandoned(site, session, observed)
-        need_ended(observed, but=lambda o: o.kind == "shift")
+        before = observed.share
+        observed = observed if dry_run else end_abandoned(site, session, observed, wanted=share)
+        need_ended(observed, but=lambda o: o.kind == "shift" or (dry_run and abandoned(observed)))
         stack = _stack(observed, share)
         plan = plan_shift(observed, share, stack, reason)
         if dry_run:
             return replace(_found(site, observed, "planned"), plan=tuple(describe(plan)))
         if not plan.steps and observed.history.unfinished is None:
-            return _found(site, observed, "nothing")
+            return replace(
+                _found(site, observed, "nothing" if observed.share == before else "shifted"), previous=before
+            )
         operation = about_candidate(site, observed, stack.release, "shift", share=share, reason=reason)
         with lease(site, session, operation.id) as epoch:
             observed = still(site, session, observed)
             begin(session, epoch, operation)
-            before = observed.share
             if share and (why := _bad(observed, stack.release)) is not None:
                 site.notice(f"{stack.release.tag} was marked bad{why}; it gets visitors again, so the mark goes")
             observed = finish(site, session, epoch, observed, operation)
@@ -141,18 +146,27 @@ def abandoned(observed: Observed) -> bool:
     return operation is not None and operation.kind == "canary" and observed.proxy.lease is None
 
 
-def end_abandoned(site: Site, session: ProxySession, observed: Observed) -> Observed:
+def end_abandoned(site: Site, session: ProxySession, observed: Observed, *, wanted: int = 0) -> Observed:
     """End a canary whose process is gone at its last safe state: the last share that a verdict has passed, 0 where
-    none had. Says so; answers the picture afterwards. Nothing where there is none, or somebody is at it."""
-    operation = observed.history.unfinished
+    none had. Says so; answers the picture afterwards. Nothing where there is none, or somebody is at it.
+
+    ``wanted`` is the percentage that is going to be shifted to next: where that is more, and the candidate is whole,
+    visitors who would come again at once don't leave."""
+    operation, tried = observed.history.unfinished, observed.tried
     if operation is None or not abandoned(observed):
         return observed
-    safe = min(operation.share or 0, observed.share)
+    safe, why = _safe(observed, operation), "its last safe state"
+    if wanted > safe and tried is not None and observed.runs_whole(tried.release, observed.idle):
+        safe, why = min(wanted, observed.share), f"since {wanted} % is asked for"
     moved = f"back from {observed.share} % to {safe} %" if safe != observed.share else f"it stays at {safe} %"
-    site.notice(f"the canary of {operation.tag} was left by its process ({operation.by}): {moved}, its last safe state")
+    site.notice(f"the canary of {operation.tag} was left by its process ({operation.by}): {moved}, {why}")
     with lease(site, session, operation.id) as epoch:
-        finish(site, session, epoch, still(site, session, observed), operation)
+        finish(site, session, epoch, still(site, session, observed), replace(operation, share=safe))
     return site.observe(session)
+
+
+def _safe(observed: Observed, operation: Operation) -> int:
+    return min(operation.share or 0, observed.share)
 
 
 def refuse_while_shared(observed: Observed, doing: str) -> None:
@@ -293,6 +307,7 @@ def _found(site: Site, observed: Observed, outcome: str) -> Canary:
     candidate = tried.release if observed.share and tried is not None else observed.candidate
     number = candidate.number if candidate else 0
     record, shifts = observed.history.releases.get(number), observed.history.shifts_of(number)
+    operation, lease = observed.history.unfinished, observed.proxy.lease
     return Canary(
         outcome=outcome,
         live=observed.live_release,
@@ -304,6 +319,9 @@ def _found(site: Site, observed: Observed, outcome: str) -> Canary:
         mark=record.mark if record else None,
         url=public_url(observed.proxy_container, site.engine.public),
         shifts=shifts,
+        operation=operation,
+        held=lease is not None,
+        safe=_safe(observed, operation) if operation else 0,
     )
 
 

@@ -43,7 +43,8 @@ def lines(page: Page, found: Canary) -> list[str]:
     live = found.live.tag if found.live else "nothing"
     if found.candidate is None:
         page.field("NO CANDIDATE", f"{live} has all visitors" if found.live else "nothing is live yet")
-        page.commands("NEXT", ["bg deploy TAG --stage    makes a candidate", "bg status"])
+        if not _unfinished(page, found):
+            page.commands("NEXT", ["bg deploy TAG --stage    makes a candidate", "bg status"])
         return page.lines
     tag = found.candidate.tag
     if found.outcome == "nothing":
@@ -60,7 +61,8 @@ def lines(page: Page, found: Canary) -> list[str]:
     earlier = found.shifts[:-1] if found.share or found.outcome == "shifted" else found.shifts
     if earlier and found.outcome == "found":
         page.field("BEFORE", ", ".join(f"{s.share} % at {short_time(s.at)}" for s in earlier))
-    page.commands("NEXT", moves(tag, found.share))
+    if not _unfinished(page, found):
+        page.commands("NEXT", moves(tag, found.share))
     return page.lines
 
 
@@ -113,6 +115,28 @@ def moves(tag: str, share: int) -> list[str]:
             f"bg abort    none of them, and {tag} is removed",
         ]
     return [*found, "bg preview    look at it first", "bg abort    remove it"]
+
+
+def _unfinished(page: Page, found: Canary) -> bool:
+    """Says what is under way, or was interrupted, and the commands that work meanwhile. Whether there is anything."""
+    operation = found.operation
+    if operation is None:
+        return False
+    began, rollback = short_time(operation.at), "bg rollback    never waits: it takes the traffic back, as always"
+    steps = operation.kind == "canary"
+    safe = f"its last safe share is {found.safe} %"
+    if found.held:
+        page.field("NOW", f"{operation} is under way by {operation.by} since {began}" + (f"; {safe}" if steps else ""))
+        wait = "bg wait    until it is decided" if steps and found.share else "bg status"
+        page.commands("NEXT", [wait, rollback])
+    elif steps:
+        page.field("TROUBLE", f"{operation} was left by its process ({operation.by}, begun {began}); {safe}")
+        ways = moves(operation.tag or "it", found.share)
+        page.commands("NEXT", [f"bg resume    ends it at {found.safe} %, its last safe share", *ways])
+    else:
+        page.field("TROUBLE", f"{operation} was interrupted ({operation.by}, begun {began})")
+        page.commands("NEXT", ["bg resume    goes on with it", "bg abort    puts things back", rollback])
+    return True
 
 
 def _has(found: Canary, tag: str) -> str:
