@@ -19,11 +19,15 @@ LOOK_BACK = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """``clients_per_second``: new ones, of late. ``warning``: why these may be told apart badly."""
+    """``clients_per_second``: new ones, of late. ``warning``: why these may be told apart badly.
+
+    ``requests`` are of the last ``seconds``: `LOOK_BACK`, or as far as the log reaches back.
+    """
 
     steps: tuple[Explanation, ...]
     clients_per_second: float
     requests: int
+    seconds: float
     warning: str | None = None
 
 
@@ -35,13 +39,15 @@ def explain_steps(site: Site, shares: Sequence[int] = SHARES) -> Explained:
         if live is None:
             raise Refused("canary.nothing-live", "nothing is live yet, so there is no traffic", next=("bg deploy TAG",))
         release = observed.candidate or live
-        since = datetime.fromisoformat(observed.proxy.clock).timestamp() - LOOK_BACK
-        crowd = Crowd()
+        now = datetime.fromisoformat(observed.proxy.clock).timestamp()
+        crowd, oldest = Crowd(), now
         for part in session.follow(None, oldest=True, seconds=0):
-            crowd.see(hit for hit in parse(part.data).hits if hit.drawn and hit.ended >= since)
+            hits = parse(part.data).hits
+            oldest = min([oldest, *(hit.ended for hit in hits[:1])])
+            crowd.see(hit for hit in hits if hit.drawn and hit.ended >= now - LOOK_BACK)
             if not part.behind:
                 break
     rate = crowd.new_per_second()
     settings = release.guard.judge
     steps = tuple(explain(share, rate, settings) for share in shares)
-    return Explained(steps, rate, crowd.requests, crowd.warning())
+    return Explained(steps, rate, crowd.requests, min(LOOK_BACK, now - oldest), crowd.warning())

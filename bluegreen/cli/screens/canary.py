@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bluegreen.cli.layout import Page
+from bluegreen.cli.layout import Page, count, duration
 from bluegreen.cli.screens.plan import plan_lines
 from bluegreen.cli.screens.status import short_time
 from bluegreen.model.codec import encode
@@ -94,7 +94,10 @@ def explained_data(project: str, found: Explained) -> dict[str, Any]:
 
 
 def explained(page: Page, found: Explained) -> list[str]:
-    if not found.requests:
+    if found.requests:
+        seen = f"{count(found.requests, 'request')} of the last {duration(found.seconds * 1000)} in the access log"
+        page.field("BASIS", f"{seen}; new is a client who first asked in the later half of that")
+    else:
         page.field("NOTE", "the access log has no request of the last half hour: how long a step takes is not known")
     if found.warning:
         page.field("WARNING", found.warning)
