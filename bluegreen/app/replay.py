@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bluegreen.app.guarding import Baseline
+from bluegreen.app.pastlog import Part, Seen, canaries, look, parts
 from bluegreen.judge import Bake, Judge
 from bluegreen.judge.wording import Clock, utc
-from bluegreen.model.errors import Refused, UsageError
+from bluegreen.model.errors import Refused
 from bluegreen.model.judging import JudgeSettings, Outcome, Verdict
 from bluegreen.model.value import dataclass
 from bluegreen.traffic.crowd import Crowd
-from bluegreen.traffic.lines import PIECE, PLACES, UPGRADED, Format, Hit, parse, recognise
+from bluegreen.traffic.lines import PLACES, UPGRADED, Format, Hit
+
+BEFORE = "what was there before"
+MINUTE = 60.0
+MOST_LISTED = 8
+"""Releases, in an error or a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Replayed:
     errors: tuple[int, int] = (0, 0)
     clients: tuple[int, int] = (0, 0)
     slot: str = ""  # of the release that was judged; "" where the log does not tell
+    part: Part | None = None  # that was judged; None where lines don't tell releases apart
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,41 +67,6 @@ class Replayed:
     def outcome(self) -> Outcome:
         """A fail if there is one; else what the last step came to."""
         return Outcome.FAIL if self.decided else self.steps[-1].verdict.outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A first look at a log: what is needed to know who is to be judged."""
-
-    form: Format
-    first: float
-    last: float
-    requests: int = 0
-    unreadable: int = 0
-    slots: Counter[str] = field(default_factory=Counter)  # requests by slot, without testers' and the preview's
-    highest: dict[str, int] = field(default_factory=dict)  # place of a visitor that a slot answered, 0 to 99
-
-
-def look(files: Sequence[Path], until: float = float("inf")) -> Seen:
-    """``until``: what slots answered later is not counted.
-
-    Raises `UsageError` where a file can't be read, and `Refused` where its lines are of no format that is known.
-    """
-    form, first, last = _form(files), float("inf"), 0.0
-    requests = unreadable = 0
-    slots: Counter[str] = Counter()
-    highest: dict[str, int] = {}
-    for chunk in _chunks(files):
-        lines = parse(chunk, form)
-        requests += len(lines.hits)
-        unreadable += lines.unreadable
-        for hit in lines.hits:
-            first, last = min(first, hit.at), max(last, hit.ended)
-            if hit.drawn and hit.slot and hit.at < until:
-                slots[hit.slot] += 1
-                if hit.bucket.isdigit():
-                    highest[hit.slot] = max(highest.get(hit.slot, 0), int(hit.bucket))
-    return Seen(form, first, last, requests, unreadable, slots, highest)
 
 
 def replay(
@@ -108,30 +80,38 @@ def replay(
 ) -> Replayed:
     """Judge the log's requests in its order.
 
-    ``steps`` are what shares there were when, and ``share`` one for the whole log; with neither the share is what the
-    log's own places show. ``candidate`` is its slot; "" is the one with fewer requests. Raises `Refused` where the log
-    can't tell what is asked.
+    ``steps`` are what shares there were when, and ``share`` one for as long as there was a candidate; with neither the
+    share is what the log's own places show. ``candidate`` is a release's number, or its slot. "" is the newest one that
+    was tried, with ``steps`` the first one from then on; and where lines don't name releases the slot with fewer
+    requests. Raises `Refused` where the log can't tell what is asked.
     """
+    steps = sorted(steps, key=lambda step: step.since)
     compared = any(0 < step.share < 100 for step in steps)
     alone = min((step.since for step in steps if step.share == 100), default=float("inf"))
-    seen = look(files, alone if compared else float("inf"))
+    seen = look(files, lambda hit: not compared or hit.at < alone)
     notes: list[str] = []
+    part = _part(seen, steps, candidate, clock)
+    if part is not None and part.live is not None:
+        seen = look(files, _beside(part, alone))
+        notes.extend(_others(seen, part, clock))
+        if alone < float("inf"):  # what came after is judged too
+            part = replace(part, until=part.candidate.last)
+    begin = part.since if part is not None else seen.first
     if share is not None:
-        steps = (Step(share, seen.first),)
+        steps = [Step(share, begin)]
     _need_slots(seen, steps)
-    slot = candidate or _candidate(seen, steps)
+    slot = part.candidate.slot if part is not None else candidate or _candidate(seen, steps)
     if not steps:
-        steps = (_step(seen, slot),)
+        steps = [_step(seen, slot, begin)]
         notes.append(
-            f"{steps[0].share} % is the highest share that the log shows for {slot}, taken for all of it; "
-            "--at says when there was which"
+            f"{steps[0].share} % is the highest share that the log shows for {part.candidate if part else slot}, taken "
+            "for all of it; --at says when there was which"
         )
-    judging = _Judging(settings, sorted(steps, key=lambda step: step.since), slot, seen, clock)
+    judging = _Judging(settings, steps, slot, seen, clock, part)
     crowd = Crowd()
-    for chunk in _chunks(files):
-        hits = parse(chunk, seen.form).hits
-        crowd.see(hits)
-        judging.read(hits)
+    for lines in parts(files, seen.form):
+        crowd.see(lines.hits)
+        judging.read(lines.hits)
     if not any(0 < step.share < 100 for step in steps) and (warning := crowd.warning()) is not None:  # the judge's own
         notes.append(warning)
     return judging.end(tuple(notes))
@@ -140,13 +120,25 @@ def replay(
 class _Judging:
     """From step to step; before the first is what the judge compares with."""
 
-    def __init__(self, settings: JudgeSettings, steps: Sequence[Step], slot: str, seen: Seen, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: JudgeSettings,
+        steps: Sequence[Step],
+        slot: str,
+        seen: Seen,
+        clock: Clock,
+        part: Part | None,
+    ) -> None:
         self._settings = settings
         self._left = list(steps)
         self._slot = slot
         self._seen = seen
         self._clock = clock
-        self._live = next((name for name in seen.slots if name != slot), "what was there before")
+        self._part = part
+        if part is not None:
+            self._name, self._live = str(part.candidate), str(part.live or BEFORE)
+        else:
+            self._name, self._live = slot, next((name for name in seen.slots if name != slot), BEFORE)
         self._before = Baseline()
         self._slow: Mapping[str, float] = {}
         self._step: Step | None = None
@@ -162,6 +154,8 @@ class _Judging:
         for hit in hits:
             if not hit.drawn or (self._seen.form is Format.BLUEGREEN and not hit.slot):
                 continue
+            if self._part is not None and not self._part.has(hit):
+                continue
             while self._left and hit.at >= self._left[0].since:
                 self._begin(self._left.pop(0))
             if self._step is None or not self._step.share:
@@ -172,7 +166,7 @@ class _Judging:
             self._see(hit, self._step)
 
     def end(self, notes: tuple[str, ...]) -> Replayed:
-        self._finish(self._seen.last)
+        self._finish(min(self._seen.last, self._part.until) if self._part is not None else self._seen.last)
         if not self._judged:
             raise Refused(
                 "replay.nothing",
@@ -190,6 +184,7 @@ class _Judging:
             errors=(self._errors[0], self._errors[1]),
             clients=(len(self._hurt[0]), len(self._hurt[1] - self._hurt[0])),
             slot=self._slot,
+            part=self._part,
             notes=notes,
         )
 
@@ -199,11 +194,11 @@ class _Judging:
         if 0 < step.share < 100:
             if self._judge is None:
                 self._slow = self._before.slow
-                self._judge = Judge(self._settings, self._live, self._slot, slow=self._slow, clock=self._clock)
+                self._judge = Judge(self._settings, self._live, self._name, slow=self._slow, clock=self._clock)
             self._judge.shift(step.since, step.share)
         elif step.share == 100:
-            release = self._slot or "the release"
-            before = self._live if self._slot else "what was there before"
+            release = self._name or "the release"
+            before = self._live if self._slot else BEFORE
             self._bake = Bake(self._settings, release, before, self._before.history, clock=self._clock)
 
     def _finish(self, at: float) -> None:
@@ -251,6 +246,50 @@ class _Judging:
             self._decided = (hit.ended, verdict)
 
 
+def _part(seen: Seen, steps: Sequence[Step], candidate: str, clock: Clock) -> Part | None:
+    """Which releases are judged; None where it goes by slots: lines name no release, or one for each slot."""
+    start = steps[0].since if steps else 0.0
+    stays = [stay for stay in seen.stays if stay.last >= start]
+    wanted = [stay for stay in stays if candidate in ("", stay.slot, str(stay.release))]
+    if not steps or any(0 < step.share < 100 for step in steps):
+        tried = [part for part in canaries(stays) if part.candidate in wanted and part.until >= start]
+        if tried:
+            return tried[0] if steps else tried[-1]
+        told = max(Counter(stay.slot for stay in stays).values(), default=0) < 2
+    else:
+        # A time is typed to the minute, so in the first one there may be two.
+        wanted = [stay for stay in wanted if stay.first <= start + MINUTE <= stay.last] or wanted
+        if len(wanted) == 1:
+            return Part(wanted[0], None, wanted[0].last)
+        told = not wanted
+    if told and not candidate.isdigit():
+        return None
+    raise _several(seen, candidate, clock)
+
+
+def _several(seen: Seen, candidate: str, clock: Clock) -> Refused:
+    listed = ", ".join(f"{s} in {s.slot} from {clock(s.first)} to {clock(s.last)}" for s in seen.stays[-MOST_LISTED:])
+    which = f"{candidate} can" if candidate else "more than one release could"
+    ways = [f"bg watch --replay LOG --candidate {part.candidate.release}" for part in canaries(seen.stays)]
+    return Refused(
+        "replay.releases",
+        f"the log does not tell how {which} be judged: {listed or 'no line names a release'}",
+        next=(*ways[-3:], "bg watch --replay LOG --at TIME=100 --candidate N    what had all visitors from then on"),
+    )
+
+
+def _beside(part: Part, alone: float) -> Callable[[Hit], bool]:
+    return lambda hit: part.since <= hit.at < alone and part.has(hit)
+
+
+def _others(seen: Seen, part: Part, clock: Clock) -> list[str]:
+    """A note on the other candidates that the log has."""
+    others = [p for p in canaries(seen.stays) if p.candidate != part.candidate][-MOST_LISTED:]
+    listed = ", ".join(f"{p.candidate} from {clock(p.since)} to {clock(p.until)}" for p in others)
+    first = others[-1].candidate.release if others else 0
+    return [f"tried in this log too: {listed} (--candidate {first})"] if others else []
+
+
 def _need_slots(seen: Seen, steps: Sequence[Step]) -> None:
     if not seen.requests:
         raise Refused("replay.empty", "there is no request in this log", next=())
@@ -281,7 +320,7 @@ def _candidate(seen: Seen, steps: Sequence[Step]) -> str:
     return ordered[-1]
 
 
-def _step(seen: Seen, slot: str) -> Step:
+def _step(seen: Seen, slot: str, begin: float) -> Step:
     share = seen.highest.get(slot, 99) + 1
     if share >= 100:
         raise Refused(
@@ -289,40 +328,4 @@ def _step(seen: Seen, slot: str) -> Step:
             f"visitors of all places were answered by {slot} at some time, so the log alone does not tell its share",
             next=("bg watch --replay LOG --share 10", "bg watch --replay LOG --at 12:00=10,12:10=25"),
         )
-    return Step(share, seen.first)
-
-
-def _form(files: Sequence[Path]) -> Format:
-    for file in files:
-        sample = _open(file, 1 << 16)
-        if sample and (form := recognise(sample)) is not None:
-            return form
-        if sample:
-            raise Refused(
-                "replay.format",
-                "its lines are neither the proxy's own nor nginx's combined format",
-                where=str(file),
-                next=(),
-            )
-    return Format.BLUEGREEN
-
-
-def _open(file: Path, most: int) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(most)
-    except OSError as error:
-        raise UsageError("replay.file", f"it can't be read: {error.strerror}", where=str(file)) from error
-
-
-def _chunks(files: Sequence[Path]) -> Iterator[bytes]:
-    """Whole lines, files in the order that they are given."""
-    for file in files:
-        rest = b""
-        with file.open("rb") as stream:
-            while data := stream.read(PIECE):
-                whole, found, rest = (rest + data).rpartition(b"\n")
-                if found:
-                    yield whole + found
-        if rest:
-            yield rest + b"\n"
+    return Step(share, begin)

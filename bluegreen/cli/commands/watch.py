@@ -10,6 +10,12 @@ from bluegreen.cli.options import Command, duration
 from bluegreen.cli.run import Run
 
 
+def _candidate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in ("blue", "green") and not (value.isascii() and value.isdecimal()):
+        raise click.BadParameter(f"{value!r} is neither a release's number, such as 12, nor blue or green")
+    return value
+
+
 @click.command(cls=Command)
 @click.option("--for", "seconds", metavar="TIME", callback=duration, help="Stop after so long, such as 15m; else on "
               "Ctrl-C.")  # fmt: skip
@@ -19,7 +25,8 @@ from bluegreen.cli.run import Run
 @click.option("--share", type=click.IntRange(1, 99), metavar="N", help="Of --replay: the candidate's percentage.")
 @click.option("--at", metavar="TIME=N,...", help="Of --replay: its percentages over time, such as 12:03=10,12:10=25; "
               "100 is a switch.")  # fmt: skip
-@click.option("--candidate", type=click.Choice(["blue", "green"]), help="Of --replay: its slot (who answered less).")
+@click.option("--candidate", metavar="N", callback=_candidate, help="Of --replay: the release that is judged, by its "
+              "number or its slot (the newest one that was tried).")  # fmt: skip
 @click.option("--alpha", type=float, metavar="P", help="Of --replay: of taking back a good release (0.01).")
 @click.option("--tolerated", type=float, metavar="R", help="Of --replay: times live's errors (1).")
 @click.option("--p-max", type=float, metavar="P", help="Of --replay: of clients with errors, for a pass (0.02).")

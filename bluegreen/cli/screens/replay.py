@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bluegreen.cli.layout import Page, duration
+from bluegreen.cli.layout import Page, count, duration
 from bluegreen.model.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from bluegreen.app.pastlog import Part
     from bluegreen.app.replay import Judged, Replayed, Step
     from bluegreen.cli.run import Run
 
@@ -20,7 +21,7 @@ _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?")
 
 
 def answer(run: Run, logs: Sequence[str], share: int | None, at: str | None, given: Mapping[str, Any]) -> int:
-    """Replay and print. ``given``: the slot called ``candidate``, and settings of the judge by name."""
+    """Replay and print. ``given``: the ``candidate``, and settings of the judge by name."""
     from bluegreen.app.replay import replay
     from bluegreen.cli.screens.watch import local
     from bluegreen.model.judging import JudgeSettings, problems
@@ -95,16 +96,20 @@ def data(files: Sequence[Path], result: Replayed) -> dict[str, Any]:
 def lines(page: Page, files: Sequence[Path], result: Replayed) -> list[str]:
     from bluegreen.cli.screens.watch import local
 
-    lost = f", {result.unreadable} lines that can't be read" if result.unreadable else ""
+    lost = f", {count(result.unreadable, 'line')} that can't be read" if result.unreadable else ""
     name = files[0].name + (f" and {len(files) - 1} more" if len(files) > 1 else "")
     day = time.strftime("%Y-%m-%d", time.localtime(result.first))
     span = f"{day}, {local(result.first)} to {local(result.last)}"
-    page.field("REPLAYED", f"{name}: {result.requests} requests{lost}; {span}")
-    if result.slot and any(one.step.share < 100 for one in result.steps):
+    page.field("REPLAYED", f"{name}: {count(result.requests, 'request')}{lost}; {span}")
+    if result.part is not None:
+        page.field("CANDIDATE", _candidate(result.part))
+    elif result.slot and any(one.step.share < 100 for one in result.steps):
         page.field("CANDIDATE", f"{result.slot} (--candidate names the other one)")
     for one in result.steps:
         share = "all visitors" if one.step.share == 100 else f"{one.step.share} %"
-        page.field("STEP", f"{share} from {local(one.step.since)}, {one.requests} requests: {one.verdict.outcome}")
+        page.field(
+            "STEP", f"{share} from {local(one.step.since)}, {count(one.requests, 'request')}: {one.verdict.outcome}"
+        )
         page.field("", one.verdict.reason)
     if (taken := result.decided) is not None:
         page.field("TAKEN BACK", _taken(taken, result, local(taken.decided or taken.until)))
@@ -117,10 +122,19 @@ def lines(page: Page, files: Sequence[Path], result: Replayed) -> list[str]:
     return page.lines
 
 
+def _candidate(part: Part) -> str:
+    from bluegreen.cli.screens.watch import local
+
+    beside = f" beside {part.live}" if part.live else ""
+    return f"{part.candidate} ({part.candidate.slot}){beside}, {local(part.since)} to {local(part.until)}"
+
+
 def _taken(taken: Judged, result: Replayed, at: str) -> str:
     after = (taken.decided or taken.until) - result.steps[0].step.since
-    met = f"{result.errors[0]} errors, met by {result.clients[0]} clients, up to then"
-    spared = f"; {result.errors[1]} more, met by {result.clients[1]} others, came later" if result.errors[1] else ""
+    met = f"{count(result.errors[0], 'error')}, met by {count(result.clients[0], 'client')}, up to then"
+    spared = (
+        f"; {result.errors[1]} more, met by {count(result.clients[1], 'other')}, came later" if result.errors[1] else ""
+    )
     return f"would have been at {at}, {duration(after * 1000)} into it: {met}{spared}"
 
 
