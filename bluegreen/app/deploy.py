@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,8 @@ class DeployRequest:
     dry_run: bool = False
     reason: str | None = None
     prove: bool = False  # put what is live under load meanwhile, and count every response
+    canary: tuple[int, ...] = ()  # percentages that follow a stage, for the dry run
+    hold: float | None = None  # seconds that each of them waits for a verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +372,22 @@ def _dry_run(site: Site, project: Project, source: imaging.Source, request: Depl
         deployment.release,
         deployment.slot,
         observed.live_release,
-        plan=(*steps, *describe(plan)),
+        plan=(*steps, *describe(plan), *(_canary_steps(observed, deployment, request) if outcome == "deploy" else ())),
         notices=plan.notices,
     )
+
+
+def _canary_steps(observed: Observed, deployment: Deployment, request: DeployRequest) -> Iterator[dict[str, str]]:
+    """What `ramp` does after the stage. How each share ends is a verdict's, so the plan of a promotion isn't known."""
+    if not request.canary:
+        return
+    from bluegreen.app.ramp import HOLD
+
+    release, hold = deployment.release, HOLD if request.hold is None else request.hold
+    to = f"to {release.tag} in {deployment.slot}"
+    until = f"until a verdict; without one after {hold:g} s: {release.guard.judge.inconclusive}"
+    for share in request.canary if observed.live else ():
+        yield {"step": "shift", "subject": f"{share} % of visitors {to}", "cause": f"{share} %", "phase": "switch"}
+        yield {"step": "hold", "subject": f"{share} %", "cause": until, "phase": "guard"}
+    why = "every share has passed" if observed.live else "nothing is live to compare it with"
+    yield {"step": "promote", "subject": f"all traffic {to}", "cause": why, "phase": "switch"}
