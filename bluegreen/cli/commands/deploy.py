@@ -90,7 +90,7 @@ def command(
     from bluegreen.cli.screens import deploy as screen
 
     site = run.site(name or load(tag).name)
-    request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason, prove)
+    request = DeployRequest(load, tag, source, rebuild, force, stage, dry_run, reason, prove, steps, hold)
     if dry_run:
         planned = deploy(site, request)
         return run.answer(planned.outcome, screen.data(site.name, planned, None), screen.plan(run.page(), planned))
