@@ -46,6 +46,7 @@ class Site:
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     look: Callable[[str, str | None], Look] = look
+    holding: set[str] = field(default_factory=set)  # operations that this process has the lease of
 
     def notice(self, message: str, subject: str = "") -> None:
         self.emit(Event("notice", "notice", subject, message))
@@ -138,14 +139,17 @@ def lease(
         request["epoch"] = epoch
     if seize:
         answer = session.run([{"op": "seize", **request}])[0]
-        if answer.get("lease") and answer["lease"].get("operation") != operation:
-            site.notice(f"took over from {answer['lease'].get('operation')} by {answer['lease'].get('holder')}")
+        before = answer.get("lease") or {}
+        if before and before.get("operation") not in {operation, *site.holding}:
+            site.notice(f"took over from {before.get('operation')} by {before.get('holder')}")
     else:
         answer = session.run([{"op": "acquire", "wait": ACQUIRE_WAIT, **request}])[0]
     session.start_renewing(operation, LEASE_SECONDS)
+    site.holding.add(operation)
     try:
         yield int(answer["epoch"])
     finally:
+        site.holding.discard(operation)
         session.stop_renewing()
         with suppress(ProxyFailed):  # the agent releases it with the session's end, and why it ended is told already
             session.send([{"op": "release", "operation": operation}])
