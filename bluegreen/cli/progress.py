@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.cli.layout import duration, plain, wrapped
+from bluegreen.cli.layout import duration, plain
 
 if TYPE_CHECKING:
     from bluegreen.cli.phases import Phases
@@ -80,13 +80,23 @@ class PlainProgress:
                 phase.shown = len(phase.items)
 
     def _note(self, label: str, text: str) -> None:
-        head = f"  {label}".ljust(LABEL)
-        first, *rest = wrapped(plain(self._run.printed(text)), head, self._run.output.width)
-        self._print([first, *(f"{'':{LABEL}}{line.strip()}" for line in rest)])
+        self._print(noted(f"  {label}".ljust(LABEL), plain(self._run.printed(text)), self._run.output.width))
 
     def _print(self, lines: list[str]) -> None:
         if lines:
             self._run.output.note(lines)
+
+
+def noted(head: str, text: str, width: int, *, break_words: bool = False) -> list[str]:
+    """Text behind a head, further lines below the text. A word that is longer than a line stays whole, so that it can
+    be copied, unless ``break_words``: then nothing is wider than ``width``."""
+    if len(head) + len(text) <= width:
+        return [f"{head}{text}".rstrip()]
+    import textwrap
+
+    room = width - len(head)
+    first, *rest = textwrap.wrap(text, room, break_long_words=break_words, break_on_hyphens=False)
+    return [f"{head}{first}", *(f"{'':{len(head)}}{line}" for line in rest)]
 
 
 def header(event: Event) -> str:

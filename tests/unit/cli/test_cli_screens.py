@@ -12,7 +12,7 @@ from bluegreen.app.rollback import MoveResult
 from bluegreen.app.status import Kept, Place, Status, Trouble
 from bluegreen.cli.layout import Page
 from bluegreen.cli.phases import Phases
-from bluegreen.cli.progress import PlainProgress, header
+from bluegreen.cli.progress import PlainProgress, header, noted
 from bluegreen.cli.run import Run
 from bluegreen.cli.screens import history, moving, phases, status
 from bluegreen.cli.tree import Tree
@@ -140,6 +140,16 @@ def test_plain_lines_come_as_phases_end() -> None:
     ]
     assert out.getvalue() == ""
     assert all(len(line) <= 80 for line in said)
+
+
+def test_a_note_of_any_command_fits_and_keeps_long_words_whole() -> None:
+    err = io.StringIO()
+    progress = PlainProgress(Run({}, io.StringIO(), err))
+    progress(Event("notice", "notice", "", "word " * 40))
+    lines = err.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {len(line) - len(line.lstrip()) for line in lines[1:]} == {11}
+    assert noted("  note     ", f"see {'x' * 90}", 80)[-1].strip() == "x" * 90
 
 
 def test_verbosely_each_step_has_its_line() -> None:
