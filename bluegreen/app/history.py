@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from bluegreen.app.site import Site
 from bluegreen.model.containers import Container
 from bluegreen.model.errors import ProxyFailed, Refused
-from bluegreen.model.history import History, ReleaseRecord, Shift
+from bluegreen.model.history import History, Judgement, ReleaseRecord, Shift
 from bluegreen.model.observed import Observed, manifest
 
 
@@ -30,11 +31,13 @@ class Row:
     note: str | None
     live_since: str | None
     shifts: tuple[Shift, ...] = ()  # the shares of the visitors that it had as a candidate
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The last failure's reason, again."""
+    """The last failure's reason, again; or how a release was judged that did not fail: ``code`` is then release.pass,
+    release.inconclusive, or release.unjudged where only its shares are known."""
 
     release: int
     tag: str
@@ -45,6 +48,7 @@ class Why:
     logs: tuple[str, ...]
     operation: str
     shifts: tuple[Shift, ...] = ()  # the shares of the visitors that it had as a candidate
+    judgements: tuple[Judgement, ...] = ()
 
 
 def history(site: Site) -> tuple[Row, ...]:
@@ -68,6 +72,7 @@ def _row(observed: Observed, past: History, number: int) -> Row:
     record = past.releases.get(number) or ReleaseRecord(number, f"#{number}")
     release = observed.release(number)
     tag = release.tag if release is not None else record.tag
+    judged = "; ".join(filter(None, (summed_up(past.judgements_of(number)), record.subject)))
     return Row(
         release=number,
         tag=tag,
@@ -78,10 +83,22 @@ def _row(observed: Observed, past: History, number: int) -> Row:
         revision=record.revision or (release.revision if release else None),
         subject=record.subject or (release.subject if release else None),
         dirty=record.dirty,
-        note=record.reason or record.failure or record.alarm or record.subject,
+        note=record.reason or record.failure or record.alarm or judged or None,
         live_since=record.went_live,
         shifts=past.shifts_of(number),
+        judgements=past.judgements_of(number),
     )
+
+
+def summed_up(judgements: Iterable[Judgement]) -> str:
+    """``5 %, 10 %: passed, 25 %: inconclusive``; "" where there is none."""
+    runs = groupby(judgements, key=lambda judgement: judgement.outcome)
+    found = [(outcome, ", ".join(dict.fromkeys(f"{judgement.share} %" for judgement in run))) for outcome, run in runs]
+    return ", ".join(f"{shares}: {OUTCOMES.get(outcome, outcome)}" for outcome, shares in found)
+
+
+OUTCOMES = {"pass": "passed", "fail": "failed"}
+"""Of something that is over."""
 
 
 def _state(observed: Observed, past: History, record: ReleaseRecord) -> str:
@@ -113,15 +130,19 @@ def _mark(observed: Observed, record: ReleaseRecord) -> str | None:
 
 
 def why(site: Site, tag: str | None = None) -> Why:
-    """Why the last release (or the one named) failed. Raises `Refused` when none did."""
+    """Why the last release (or the one named) failed; where none did, how the last one was judged that was (or the one
+    named). Raises `Refused` when there is nothing to tell."""
     with site.session() as session:
         observed = site.observe(session, networks=False, history=True)
-        found = [_last(observed.history, r) for r in observed.history.releases.values()]
-        known = [w for w in found if w is not None and tag in (None, w.tag, str(w.release))]
+        past = observed.history
+        named = [r for r in past.releases.values() if tag in (None, r.tag, str(r.number))]
+        known = [w for r in named if (w := _last(past, r) or (_judged(past, r) if tag else None)) is not None]
+        if tag is None and not known:
+            known = [w for r in named if (w := _judged(past, r)) is not None and w.judgements]
         if not known:
             raise Refused(
                 "why.nothing",
-                f"no failure of {tag} is recorded" if tag else "no failure is recorded",
+                f"no failure of {tag} is recorded, nor a verdict" if tag else "no failure is recorded, nor a verdict",
                 next=("bg history",),
             )
         last = max(known, key=lambda w: (w.at, w.release))
@@ -146,7 +167,19 @@ def _last(past: History, record: ReleaseRecord) -> Why | None:
     if not found:
         return None
     at, code, message, operation = max(found)
-    return Why(record.number, record.tag, at, code, message, None, (), operation, shifts)
+    judgements = past.judgements_of(record.number)
+    return Why(record.number, record.tag, at, code, message, None, (), operation, shifts, judgements)
+
+
+def _judged(past: History, record: ReleaseRecord) -> Why | None:
+    """The shares and verdicts of a release with which nothing went wrong; None where it had none."""
+    shifts, judgements = past.shifts_of(record.number), past.judgements_of(record.number)
+    if not shifts and not judgements:
+        return None
+    code = f"release.{judgements[-1].outcome}" if judgements else "release.unjudged"
+    message = summed_up(judgements) or "nothing failed, and there was no verdict"
+    at = judgements[-1].at if judgements else shifts[-1].at
+    return Why(record.number, record.tag, at, code, message, None, (), "", shifts, judgements)
 
 
 def _ended(past: History, record: ReleaseRecord) -> str:

@@ -61,7 +61,7 @@ class Ramp:
     @property
     def inconclusive(self) -> bool:
         """Whether it ended for want of a verdict."""
-        return bool(self.steps) and self.steps[-1].outcome is Outcome.INCONCLUSIVE and self.outcome != "promoted"
+        return self.outcome in ("held", "taken-back") and self.action is None
 
 
 def ramp(
@@ -152,6 +152,7 @@ class _Steps:
         self._hold = hold
         self._stopped = stopped
         self._since = 0.0
+        self._verdict: Verdict | None = None  # the last one of this step
         self._safe = 0
         self._outcome: Ended | None = None
         self._error: BluegreenError | None = None
@@ -177,7 +178,7 @@ class _Steps:
                 where=error.problem.where,
                 next=(f"bg logs {self._release.tag}", "bg abort    removes it", "bg status"),
             ) from error
-        self.share, self._since = share, self._site.clock()
+        self.share, self._since, self._verdict = share, self._site.clock(), None
         text = f"{share} % of visitors to {self._release.tag}; a verdict within {self._hold:g} s"
         self._site.emit(Event("guard", "step", self._release.tag, text, data={"share": share}))
 
@@ -200,6 +201,7 @@ class _Steps:
         if self._error is not None:
             self._give_up(self._error)
         if self._outcome is None:
+            self._ends(Outcome.INCONCLUSIVE, "stopped")
             self._back_to_safe()
             self._outcome = "stopped"
         end(self._session, self._epoch, self._operation.id, "done" if self._outcome == "promoted" else self._outcome)
@@ -209,27 +211,23 @@ class _Steps:
         if any(action.did == "taken-back" for action in glance.actions):
             return True
         self._need_mine(glance.observed)
-        if self._stopped():
-            return True
         verdict = glance.verdict
         mine = glance.subject is not None and glance.subject.release.number == self._release.number
-        fresh = mine and verdict is not None and verdict.share == self.share and glance.caught_up
-        if fresh and verdict is not None and verdict.outcome is Outcome.PASS:
-            return self._passed(verdict)
+        if mine and verdict is not None and verdict.share == self.share:
+            self._verdict = verdict
+        if self._stopped():
+            return True
+        if glance.caught_up and self._verdict is not None and self._verdict.outcome is Outcome.PASS:
+            self._ends(Outcome.PASS, "passed")
+            self._safe = self.share
+            return self._next()
         if self._site.clock() - self._since >= self._hold and glance.caught_up:
-            return self._without_verdict(verdict if mine else None)
+            return self._without_verdict()
         return False
 
-    def _passed(self, verdict: Verdict) -> bool:
-        self._ends(Outcome.PASS, verdict)
-        self._safe = self.share
-        event = {"event": "passed", "release": self._release.number, "share": self.share, "reason": verdict.reason}
-        self._session.run([{"op": "append", "epoch": self._epoch, "events": [event]}])
-        return self._next()
-
-    def _without_verdict(self, verdict: Verdict | None) -> bool:
-        self._ends(Outcome.INCONCLUSIVE, verdict)
-        then = verdict.then if verdict is not None else self._release.guard.judge.inconclusive
+    def _without_verdict(self) -> bool:
+        then = self._release.guard.judge.inconclusive
+        self._ends(Outcome.INCONCLUSIVE, then)
         if then == "promote":
             return self._next()
         self._outcome = "taken-back" if then == "rollback" else "held"
@@ -242,10 +240,30 @@ class _Steps:
         self._outcome = "promoted"
         return True
 
-    def _ends(self, outcome: Outcome, verdict: Verdict | None) -> None:
+    def _ends(self, outcome: Outcome, did: str) -> None:
+        """Tell it, and write it into the journal: `why` and `history` show it later. Only a pass has to be there before
+        anything follows: it is what the next one may go back to."""
+        verdict = self._verdict
+        reason = verdict.reason if verdict else "there was no traffic"
         self.ended.append(Step(self.share, outcome, self._site.clock() - self._since, verdict))
         said = f"{self.share} %: {outcome}"
+        said = said if outcome is Outcome.PASS else f"{said}: {reason}"  # a pass was told when it came
         self._site.emit(Event("guard", "step-over", self._release.tag, said, data={"share": self.share}))
+        event = {
+            "event": "passed" if outcome is Outcome.PASS else "verdict",
+            "release": self._release.number,
+            "outcome": str(outcome),
+            "reason": reason,
+            "did": did,
+            "share": self.share,
+            "alpha_sum": verdict.alpha_sum if verdict else None,
+            "by": self._site.by,
+        }
+        append = {"op": "append", "epoch": self._epoch, "events": [event]}
+        if outcome is Outcome.PASS:
+            self._session.run([append])
+        elif not self._session.send([append])[0].get("ok"):
+            self._site.notice("the verdict could not be written into the journal (bg doctor says more)")
 
     def _need_mine(self, observed: Observed) -> None:
         """Somebody else may have taken over, or the proxy may have been away and the lease with it."""

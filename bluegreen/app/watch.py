@@ -32,6 +32,9 @@ from bluegreen.traffic.lines import Hit, Lines, parse, pieces
 TICK = 0.2
 """Seconds that a look waits for new lines, at most."""
 
+TELL_EVERY = 30.0
+"""Seconds after which the numbers are told again while nothing is decided."""
+
 ROWS_EVERY = 10.0
 ATTEMPTS = 5
 """At taking one release back."""
@@ -111,6 +114,34 @@ class _Harm:
                     self.hurt.add(hit.client)
 
 
+class _Telling:
+    """Tells a verdict where it is another one, also where somebody came after nobody; while nothing is decided its
+    numbers from time to time."""
+
+    def __init__(self) -> None:
+        self._kind: object = None  # of the verdict that was told last
+        self._reason = ""
+        self._at = 0.0
+
+    def tell(self, site: Site, verdict: Verdict | None) -> None:
+        if verdict is None:
+            return
+        now, kind = site.clock(), _kind(verdict)
+        late = verdict.outcome is Outcome.INCONCLUSIVE and now - self._at >= TELL_EVERY
+        if kind == self._kind and not (late and verdict.reason != self._reason):
+            return
+        self._kind, self._reason, self._at = kind, verdict.reason, now
+        data = {"outcome": str(verdict.outcome), "share": verdict.share, "warnings": list(verdict.warnings)}
+        site.emit(Event("guard", "verdict", verdict.candidate, verdict.reason, data=data))
+
+
+def _kind(verdict: Verdict) -> object:
+    """What makes it another one. Its numbers don't, nor those of its warnings."""
+    anybody = any(evidence.name in ("pass", "bake") and evidence.candidate.of for evidence in verdict.evidence)
+    warnings = ["".join(c for c in warning if not c.isdigit() and c != ".") for warning in verdict.warnings]
+    return verdict.candidate, verdict.share, verdict.outcome, anybody, warnings
+
+
 class _Progress:
     """What has to outlast a lost session."""
 
@@ -126,6 +157,7 @@ class _Progress:
         self.verdict: Verdict | None = None
         self.subject: Subject | None = None
         self.harm: _Harm | None = None
+        self.telling = _Telling()
 
     def see(self, lines: Lines, subject: Subject | None) -> None:
         """``subject`` is what is guarded now; what was before is followed until its last answers are in."""
@@ -246,7 +278,7 @@ def _follow(
         if guard.subject is not None and guard.subject.kind == "canary":
             guard.facts(looker.look(observed, guard.subject))
         verdict = guard.verdict(now)
-        _say_verdict(site, progress.verdict, verdict)
+        progress.telling.tell(site, verdict)
         progress.verdict = verdict or progress.verdict
         progress.subject = guard.subject or progress.subject
         _decide(site, session, guard, progress, observed, now, read, act=act)
@@ -368,6 +400,7 @@ def _note(site: Site, session: ProxySession, progress: _Progress, action: Action
         "cause": action.cause,
         "share": verdict.share,
         "alpha_sum": verdict.alpha_sum,
+        "horizon": horizon_of(action.subject),
         "by": site.by,
         "why_not": action.why_not,
         "ms": {"detect": action.detect_ms, "decide": action.decide_ms, "execute": action.execute_ms},
@@ -378,6 +411,11 @@ def _note(site: Site, session: ProxySession, progress: _Progress, action: Action
     site.emit(Event("guard", action.did, verdict.candidate, verdict.reason, action.execute_ms, event))
 
 
+def horizon_of(subject: Subject) -> int | None:
+    """The answers over which the bound of a release without a control group holds; None beside live."""
+    return subject.release.guard.judge.bake_horizon if subject.kind == "bake" else None
+
+
 def _say_subject(site: Site, subject: Subject | None) -> None:
     if subject is None:
         site.emit(Event("guard", "idle", "", "nothing has to be guarded now"))
@@ -386,9 +424,3 @@ def _say_subject(site: Site, subject: Subject | None) -> None:
     beside = f" beside {subject.live.tag}" if subject.kind == "canary" and subject.live else ""
     what = "the candidate" if subject.kind == "canary" else "since its switch,"
     site.emit(Event("guard", "subject", subject.release.tag, f"{what} {subject.release.tag}{beside}", data=data))
-
-
-def _say_verdict(site: Site, before: Verdict | None, now: Verdict | None) -> None:
-    if now is not None and (before is None or before.outcome is not now.outcome or before.warnings != now.warnings):
-        data = {"outcome": str(now.outcome), "share": now.share, "warnings": list(now.warnings)}
-        site.emit(Event("guard", "verdict", now.candidate, now.reason, data=data))

@@ -55,6 +55,20 @@ def line(evidence: Evidence, between: Between, clock: Clock = utc) -> str:
     return evidence.said
 
 
+def bound(alpha_sum: float, horizon: int | None = None) -> str:
+    """What is guaranteed, by the kind of the evidence. ``alpha_sum``: a verdict's; ``horizon``: the answers over which
+    it holds, of a release that has nothing beside it to be compared with."""
+    if horizon is None:
+        return (
+            "a release no worse than live is ever taken back by comparison with a probability of at most "
+            f"{percent(alpha_sum)}"
+        )
+    return (
+        f"while errors are as they were before, a release is taken back within {horizon:,} answers with a probability "
+        f"of at most {percent(alpha_sum)}"
+    )
+
+
 def shown(text: str) -> str:
     """What a visitor wrote, safe for terminals and one line: nothing that isn't printable, and not too long. How it
     ended, the last word, is kept."""

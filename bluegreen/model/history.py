@@ -21,6 +21,9 @@ SNAPSHOT_RELEASES = 60
 SNAPSHOT_SHIFTS = 12
 """Shifts that it carries, the newest ones; and the last candidate's first, since when it has visitors."""
 
+SNAPSHOT_JUDGEMENTS = 8
+"""Judgements that it carries, the newest ones: those of the last few releases."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
@@ -105,11 +108,25 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a candidate's share, or a release that had got all visitors, was judged in the end."""
+
+    at: str
+    release: int
+    share: int  # percent of the visitors, 100 after a switch
+    outcome: str  # pass, fail, inconclusive
+    reason: str = ""
+    alpha_sum: float | None = None  # None: by an earlier version, which did not write it down
+    horizon: int | None = None  # answers over which that holds, where there was nothing to compare with
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     releases: Mapping[int, ReleaseRecord] = field(default_factory=dict)
     operation: Operation | None = None
     switches: tuple[Switch, ...] = ()
     shifts: tuple[Shift, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
     last_number: int = 0
 
     @property
@@ -132,12 +149,22 @@ class History:
         """The shares that a release has had as a candidate, in their order; of older ones the last few."""
         return tuple(s for s in self.shifts if s.release == number)
 
+    def judgements_of(self, number: int) -> tuple[Judgement, ...]:
+        """What was concluded about a release, in its order; of older ones perhaps nothing any more."""
+        return tuple(j for j in self.judgements if j.release == number)
+
     def snapshot(self) -> dict[str, Any]:
         """The state to store with an operation's end."""
         newest = sorted(self.releases.items())[-SNAPSHOT_RELEASES:]
-        data = encode(
-            replace(self, releases={}, switches=self.switches[-5:], shifts=_carried(self.shifts), operation=None)
+        carried = replace(
+            self,
+            releases={},
+            switches=self.switches[-5:],
+            shifts=_carried(self.shifts),
+            judgements=self.judgements[-SNAPSHOT_JUDGEMENTS:],
+            operation=None,
         )
+        data = encode(carried)
         assert isinstance(data, dict)  # noqa: S101 - for the type checker
         # Snapshots are most of what is ever written: what says nothing is left out.
         data["releases"] = {str(number): _telling(record) for number, record in newest}
@@ -230,14 +257,29 @@ def _shifted(state: History, event: Mapping[str, Any]) -> History:
 
 
 def _passed(state: History, event: Mapping[str, Any]) -> History:
-    operation = state.operation
+    operation, state = state.operation, _judged(state, event, "pass")
     if operation is None or operation.id != event.get("op"):
         return state
     return replace(state, operation=replace(operation, share=event["share"]))
 
 
-def _judged(state: History, event: Mapping[str, Any]) -> History:
-    """What a guard did about a verdict. A release that was taken back has its mark for it."""
+def _judged(state: History, event: Mapping[str, Any], outcome: str) -> History:
+    judgement = Judgement(
+        at=str(event.get("t", "")),
+        release=event["release"],
+        share=event.get("share", 0),
+        outcome=outcome,
+        reason=event.get("reason") or "",
+        alpha_sum=event.get("alpha_sum"),
+        horizon=event.get("horizon"),
+    )
+    return replace(state, judgements=(*state.judgements, judgement))
+
+
+def _verdict(state: History, event: Mapping[str, Any]) -> History:
+    """A verdict, and what was done about it. A release that was taken back has its mark for it."""
+    if event.get("cause") != "live":  # that is about another release
+        state = _judged(state, event, event.get("outcome", "fail"))
     if event.get("did") != "alarm":
         return state
     reason = "; ".join(str(event[key]) for key in ("reason", "why_not") if event.get(key))
@@ -305,7 +347,7 @@ _CHANGES = {
     "shifted": _shifted,
     "passed": _passed,
     "marked": _marked,
-    "verdict": _judged,
+    "verdict": _verdict,
     "failed": _failed,
     "end": _end,
 }

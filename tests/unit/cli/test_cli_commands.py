@@ -146,7 +146,18 @@ def test_a_deploy_that_fails_says_who_serves_and_why(bg: Program, world: World) 
 
     why = bg("why", "--json")
     assert set(why.data) == {"why", "notices"}
-    assert set(why.data["why"]) == {"release", "tag", "at", "code", "message", "where", "logs", "operation", "shifts"}
+    assert set(why.data["why"]) == {
+        "release",
+        "tag",
+        "at",
+        "code",
+        "message",
+        "where",
+        "logs",
+        "operation",
+        "shifts",
+        "judgements",
+    }
     assert "WHY      api answers GET /health with 500" in bg("why").out
 
 
@@ -265,6 +276,7 @@ def test_history(bg: Program, world: World) -> None:
         "note",
         "live_since",
         "shifts",
+        "judgements",
     }
     table = bg("history", "--markdown").out.splitlines()
     assert table[0] == "| Version | Date | Deployed By | Status | Notes |"
