@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bluegreen.cli.layout import Page, duration
 from bluegreen.cli.screens import deploy as deploying
 from bluegreen.cli.screens.canary import moves
-from bluegreen.cli.screens.watch import verdict_data
+from bluegreen.cli.screens.watch import harm, verdict_data
+from bluegreen.judge.wording import bound
 from bluegreen.model.errors import BluegreenError, Exit
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def lines(page: Page, found: Ramp) -> list[str]:
     for step in found.steps:
         verdict = f": {step.verdict.reason}" if step.verdict else ""
         page.field(f"{step.share} %", f"{step.outcome} after {duration(step.seconds * 1000)}{verdict}")
+    last = found.steps[-1].verdict if found.steps else None
+    if last is not None and found.action is None:
+        page.field("BOUND", bound(last.alpha_sum))
     if found.outcome == "promoted" and found.live == found.release:
         page.field("LIVE", f"{tag} has all visitors; there is nothing to go back to yet")
         return page.lines
@@ -89,9 +93,10 @@ def lines(page: Page, found: Ramp) -> list[str]:
         action = found.action
         page.field("WHY", action.verdict.reason if action else "no verdict in time, and then the file says rollback")
         if action is not None:
+            page.field("BOUND", bound(action.verdict.alpha_sum))
             seen = f"seen {duration(action.detect_ms)} after the request that decided it, " if action.detect_ms else ""
             page.field("TOOK", f"{seen}taken back in {duration(action.execute_ms)}")
-            page.field("HARM", f"{action.errors} errors on {tag}, met by {action.clients} clients")
+            page.field("HARM", harm(action))
         page.commands("NEXT", [f"bg why {tag}", f"bg logs {tag} --since 10m", "bg abort    remove it"])
         return page.lines
     if found.outcome == "held":

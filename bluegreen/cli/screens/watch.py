@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bluegreen.cli.layout import Page, duration, plain, wrapped
+from bluegreen.cli.layout import Page, count, duration, plain
+from bluegreen.cli.progress import noted
+from bluegreen.judge.wording import bound
 from bluegreen.model.errors import Exit, UsageError
 from bluegreen.model.judging import Verdict
 
@@ -51,17 +53,19 @@ class Progress:
             self._say(_LABELS.get(event.name, event.name), event.message)
             for warning in event.data.get("warnings", ()):
                 self._say("note", str(warning))
+            if "alpha_sum" in event.data:
+                self._say("bound", bound(event.data["alpha_sum"], event.data.get("horizon")))
 
     def close(self) -> None:
         pass
 
     def _say(self, label: str, text: str) -> None:
         head = f"{local(time.time())} {label}".ljust(LABEL + 9)
-        first, *rest = wrapped(plain(self._run.printed(text)), head, self._run.output.width)
-        self._run.output.note([first, *(f"{'':{LABEL + 9}}{line.strip()}" for line in rest)])
+        text = plain(self._run.printed(text))
+        self._run.output.note(noted(head, text, self._run.output.width, break_words=True))
 
 
-_LABELS = {"subject": "guarding", "idle": "idle", "verdict": "verdict", "taken-back": "TAKEN BACK", "alarm": "ALARM"}
+_LABELS = {"subject": "guarding", "step-over": "step", "taken-back": "TAKEN BACK", "alarm": "ALARM"}
 
 
 def outcome(found: Watched) -> str:
@@ -141,6 +145,8 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def lines(page: Page, found: Watched) -> list[str]:
+    from bluegreen.app.watch import horizon_of
+
     for action in found.actions:
         tag = action.subject.release.tag
         if action.moved is not None:
@@ -151,7 +157,7 @@ def lines(page: Page, found: Watched) -> list[str]:
         else:
             page.field("ALARM", f"{action.verdict.candidate}, and nothing was taken back: {action.why_not}")
         page.field("WHY", action.verdict.reason)
-        page.field("HARM", f"{action.errors} errors on {tag}, met by {action.clients} clients")
+        page.field("HARM", harm(action))
     verdict = found.verdict
     if verdict is None:
         page.field("NOTHING", "had to be guarded: no candidate has visitors, and no release is new")
@@ -160,9 +166,14 @@ def lines(page: Page, found: Watched) -> list[str]:
         for warning in verdict.warnings:
             page.field("NOTE", warning)
     if verdict is not None:
-        page.field("BOUND", f"a release no worse than live is ever taken back with at most {verdict.alpha_sum:.3g} "
-                   "of probability")  # fmt: skip
-    page.field("READ", f"{found.requests} requests in {found.seconds:.0f} s of watching")
+        horizon = horizon_of(found.subject) if found.subject else None
+        page.field("BOUND", bound(verdict.alpha_sum, horizon))
+    page.field("READ", f"{count(found.requests, 'request')} in {found.seconds:.0f} s of watching")
     if found.actions:
         page.commands("NEXT", ["bg why", "bg history", "bg status"])
     return page.lines
+
+
+def harm(action: Action) -> str:
+    met = count(action.clients, "client")
+    return f"{count(action.errors, 'error')} on {action.subject.release.tag}, met by {met}"
