@@ -55,15 +55,14 @@ def error(found: Ramp) -> BluegreenError | None:
             next=(f"bg canary {found.share or 5}", "bg promote", "bg abort"),
             exit=Exit.INTERRUPTED,
         )
-    if found.inconclusive:
-        now = f"{tag} keeps its {found.share} %" if found.outcome == "held" else f"{live} has all visitors again"
+    if found.outcome == "held":
         return BluegreenError(
             "canary.inconclusive",
-            f"no verdict on {tag} in time: {_why(found.steps[-1])}; {now}",
+            f"no verdict on {tag} in time: {_why(found.steps[-1])}; {tag} keeps its {found.share} %",
             next=("bg canary --explain    says how long a verdict takes", "bg promote", "bg abort"),
             exit=Exit.INCONCLUSIVE,
         )
-    reason = found.action.verdict.reason if found.action else "by a verdict"
+    reason = found.action.verdict.reason if found.action else "no verdict in time, and then the file says rollback"
     return BluegreenError(
         "canary.taken-back",
         f"{tag} was taken back, {live} has all visitors: {reason}",
