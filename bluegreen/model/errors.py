@@ -11,7 +11,7 @@ class Exit(IntEnum):
     """Exit codes. Each means exactly one thing; ``docs/exit-codes.md`` is checked against this."""
 
     DONE = 0
-    FAILED = 1  # failed, and nothing that serves traffic was changed
+    FAILED = 1  # failed, and nothing that serves traffic was changed; of a canary: it has what had passed
     USAGE = 2
     REFUSED = 3
     ROLLED_BACK = 4  # failed after traffic had moved, and traffic was moved back
