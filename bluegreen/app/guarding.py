@@ -101,6 +101,7 @@ class Guard:
         self._bake: Bake | None = None  # of the subject, or of live beside a candidate
         self._told: Shift | None = None  # to the judge, the last one
         self._crossed: float | None = None  # when the request ended that decided
+        self._over: Verdict | None = None  # of a release whose guarded time has ended, until another is guarded
 
     @property
     def crossed(self) -> float | None:
@@ -113,6 +114,7 @@ class Guard:
         found = subject_of(observed)
         changed = (found and found.key) != (self.subject and self.subject.key)
         if changed:
+            self._over = self._ended(observed) if found is None else None
             self.subject, self.live_alarm = found, None
             self._judge, self._bake, self._told, self._crossed = None, None, None, None
             keep = {r.number for r in (observed.live_release, found.live if found else None) if r is not None}
@@ -153,10 +155,13 @@ class Guard:
             self._judged().facts(facts)
 
     def verdict(self, at: float) -> Verdict | None:
-        """None where nothing is guarded."""
-        if self.subject is None:
-            return None
-        return (self._judged() if self.subject.kind == "canary" else self._baked(self.subject)).verdict(at)
+        """Of what is guarded, else of a release that was until its time was over; None where there is neither."""
+        subject = self.subject
+        if subject is None:
+            return self._over
+        if subject.kind == "canary":
+            return self._judged().verdict(at)
+        return self._baked(subject).verdict(at, until=subject.until)
 
     # -- what is seen --------------------------------------------------------------------------------------
     def _again(self, subject: Subject, hit: Hit) -> bool:
@@ -255,6 +260,14 @@ class Guard:
                 clock=self._clock,
             )
         return self._bake
+
+    def _ended(self, observed: Observed) -> Verdict | None:
+        """The last word on a release that is still live after its guarded time; None where it ended otherwise."""
+        subject, live = self.subject, observed.live_release
+        if subject is None or subject.until is None or live is None or live.number != subject.release.number:
+            return None
+        now = _now(observed)
+        return self._baked(subject).verdict(now) if now >= subject.until else None
 
     def _tell_shifts(self, judge: Judge) -> None:
         if self._observed is None or self.subject is None:

@@ -175,15 +175,18 @@ class Bake:
         self._answers += 1
         return True
 
-    def verdict(self, at: float) -> Verdict:
-        """FAIL from the alarm on, PASS while there was none, INCONCLUSIVE while there was no answer."""
+    def verdict(self, at: float, *, until: float | None = None) -> Verdict:
+        """FAIL from the alarm on. Without one PASS from ``until`` on (None: now), the end of its guarded time; before
+        that, and where there was no answer, INCONCLUSIVE."""
         found = self._reached or self._evidence(None)
         if found.holds:
             outcome, reason = Outcome.FAIL, line(found, self, self._clock)
-        elif self._answers:
+        elif not self._answers:
+            outcome, reason = Outcome.INCONCLUSIVE, f"{self.candidate} has answered nobody since the switch"
+        elif until is None or at >= until:
             outcome, reason = Outcome.PASS, line(found, self, self._clock)
         else:
-            outcome, reason = Outcome.INCONCLUSIVE, f"{self.candidate} has answered nobody since the switch"
+            outcome, reason = Outcome.INCONCLUSIVE, self._so_far(until)
         warnings: tuple[str, ...] = ()
         if not self._history.answers:
             warnings = (f"nothing is known of {self.live}: {percent(self._settings.p_max)} of errors are expected",)
@@ -199,6 +202,13 @@ class Bake:
             found.alpha,
             then=self._settings.inconclusive,
             warnings=warnings,
+        )
+
+    def _so_far(self, until: float) -> str:
+        answers = f"{self._answers} answer{'' if self._answers == 1 else 's'}"
+        return (
+            f"{self.candidate}: no alarm in {answers} so far, {self._errors} of them errors; "
+            f"it is guarded until {self._clock(until)}"
         )
 
     def _evidence(self, at: float | None) -> Evidence:

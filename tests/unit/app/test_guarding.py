@@ -9,7 +9,9 @@ import pytest
 
 from bluegreen.app.guarding import Guard, Subject
 from bluegreen.model.codec import decode
+from bluegreen.model.guard import GuardSettings
 from bluegreen.model.history import History, Shift, Switch
+from bluegreen.model.judging import Outcome
 from bluegreen.model.names import Slot
 from bluegreen.model.observed import Observed, ProxyState
 from bluegreen.traffic.lines import Hit, parse
@@ -86,10 +88,40 @@ def many(chance: random.Random, start: int, errors: float) -> bytes:
     return b"".join(lines)
 
 
-def after_switch() -> Observed:
-    """Release 2 in green has all visitors."""
-    state = ProxyState(routes=both(Slot.GREEN), clock=clock(110))
+def after_switch(seconds: int = 110) -> Observed:
+    """Release 2 in green has all visitors, for so long."""
+    state = ProxyState(routes=both(Slot.GREEN), clock=clock(seconds))
     return Observed("shop", proxy=state, history=History(switches=(Switch(clock(0), 2, 1, "deploy", "deploy-1"),)))
+
+
+@pytest.mark.parametrize(("answers", "outcome"), [(5, Outcome.PASS), (0, Outcome.INCONCLUSIVE)])
+def test_a_release_passes_when_its_guarded_time_is_over_and_it_had_visitors(answers: int, outcome: Outcome) -> None:
+    guard = Guard()
+    guard.look(after_switch(10))
+    for second in range(answers):
+        guard.read(parse(hits(second + 0.5, "green", 3)).hits)
+    before, until = guard.verdict(START + 10), GuardSettings().after_switch
+    assert before is not None
+    assert before.outcome is Outcome.INCONCLUSIVE
+    assert guard.look(after_switch(int(until)))
+    assert guard.subject is None
+    for _ in range(2):  # it stays said until something else is guarded
+        over = guard.verdict(START + until)
+        assert over is not None
+        assert over.outcome is outcome
+        guard.look(after_switch(int(until) + 1))
+    guard.look(tried([10]))
+    other = guard.verdict(START + until + 2)
+    assert other is not None
+    assert other.share == 10
+
+
+def test_a_release_that_is_not_live_any_more_when_its_time_is_over_has_not_passed() -> None:
+    guard = Guard()
+    guard.look(after_switch(10))
+    guard.read(parse(hits(0.5, "green", 3)).hits)
+    guard.look(replace(tried([0]), history=History(switches=(Switch(clock(20), 1, 2, "rollback", "rollback-1"),))))
+    assert (guard.subject, guard.verdict(START + 900)) == (None, None)
 
 
 PICTURES = [[tried([10])], [tried([10]), tried([10, 25])], [after_switch()]]

@@ -131,6 +131,20 @@ def test_it_never_goes_to_a_release_that_is_marked_bad_but_gives_an_alarm(world:
     assert str(world.observed().live_release) == "v5"
 
 
+def test_a_release_passes_after_its_switch_when_its_guarded_time_is_over(world: World) -> None:
+    visitors = Visitors(world)
+    visitors._pause(5)
+    promote(visitors.site())
+    early = guard(visitors, 3.0).verdict
+    assert early is not None
+    assert early.outcome is Outcome.INCONCLUSIVE
+    assert "no alarm in " in early.reason
+    visitors.at[12.0] = lambda: visitors._really(GuardSettings().after_switch)
+    late = guard(visitors, 8.0)
+    assert late.verdict is not None
+    assert (late.verdict.outcome, late.actions) == (Outcome.PASS, ())
+
+
 def test_nothing_is_guarded_when_nothing_is_new(world: World) -> None:
     found = guard(Visitors(world), 3.0)
     assert (found.subject, found.verdict, found.actions) == (None, None, ())

@@ -107,10 +107,29 @@ def test_any_history_gives_something_to_compare(answers: int, errors: int) -> No
     assert 0 < bake.p0 < bake.p1 < 1
 
 
-def test_nobody_answered_is_neither_good_nor_bad() -> None:
-    verdict = Bake(JudgeSettings(), "v1.1.0", "v1.0.0", history(100)).verdict(START)
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reason == "v1.1.0 has answered nobody since the switch"
+def test_as_long_as_it_is_guarded_a_release_without_an_alarm_has_not_passed_yet() -> None:
+    bake = Bake(JudgeSettings(), "v1.1.0", "v1.0.0", history(10_000))
+    bake.see(START + 1, "one", False)
+    early = bake.verdict(START + 2, until=START + 67)
+    assert early.outcome is Outcome.INCONCLUSIVE
+    assert early.reason == "v1.1.0: no alarm in 1 answer so far, 0 of them errors; it is guarded until 12:01:07Z"
+    assert bake.verdict(START + 67, until=START + 67).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("until", [START, START + 60, None])
+def test_without_an_answer_there_is_no_pass_at_its_end_either(until: float | None) -> None:
+    verdict = Bake(JudgeSettings(), "v1.1.0", "v1.0.0", history(100)).verdict(START, until=until)
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.INCONCLUSIVE,
+        "v1.1.0 has answered nobody since the switch",
+    )
+
+
+def test_an_alarm_counts_before_its_time_is_over() -> None:
+    bake = Bake(JudgeSettings(), "v1.1.0", "v1.0.0", history(10_000))
+    for number in range(20):
+        bake.see(START + number, str(number), True)
+    assert bake.verdict(START + 20, until=START + 900).outcome is Outcome.FAIL
 
 
 def test_an_outage_is_an_alarm_with_its_numbers() -> None:
