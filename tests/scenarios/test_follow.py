@@ -14,6 +14,7 @@ import pytest
 
 from bluegreen.model.names import Slot
 from bluegreen.model.project import ProxySettings
+from bluegreen.probes.public import look
 from bluegreen.proxy.session import Followed
 from bluegreen.traffic.lines import Hit, parse
 from tests.proxyground import RealProxy, real_proxy
@@ -186,3 +187,19 @@ def test_what_the_preview_is_asked_for_is_nobodys_traffic(proxy: RealProxy) -> N
     )
     session.close()
     assert [(hit.slot, hit.drawn) for hit in hits] == [("green", False)]
+
+
+def test_what_the_tool_itself_looks_at_in_public_is_nobodys_traffic_either(proxy: RealProxy) -> None:
+    session = proxy.session()
+    token = str(session.run([{"op": "preview"}])[0]["token"])
+    at = next(session.follow(seconds=0)).position
+    url = f"http://127.0.0.1:{proxy.port()}"
+    seen = [look(f"{url}/looked", token), look(f"{url}/looked", "0" * 48), look(f"{url}/looked")]
+    assert [(one.status, one.slot) for one in seen] == [(200, "blue"), (200, None), (200, None)]
+    hits: list[Hit] = []
+    for part in session.follow(at, seconds=0.2):
+        hits += [hit for hit in parse(part.data).hits if hit.uri == "/looked"]
+        if len(hits) == len(seen):
+            break
+    session.close()
+    assert sorted((hit.slot, hit.drawn) for hit in hits) == [("blue", False), ("blue", True), ("blue", True)]
