@@ -193,7 +193,7 @@ def test_a_canary_whose_process_dies_is_ended_by_the_next_command_which_says_so(
     assert {t["code"] for t in status["troubles"]} == {"operation.unfinished"}
     answer = shop.bg("canary", "5").succeeded()
     assert "was left by its process" in answer.notices
-    assert "back from 20 % to 0 %, its last safe state" in answer.notices
+    assert "back from 20 % to 5 %, since 5 % is asked for" in answer.notices
     assert shop.is_clean()["candidate"]["share"] == 5
 
 

@@ -107,7 +107,8 @@ class Shop:
         """The access log's last line about a path."""
 
         def look() -> list[str]:
-            log = self.proxy.run("tail", "-n", "100", "/var/log/bluegreen/access.log")
+            # Of all of it: each worker writes its own lines after a moment, and a busy one many behind this one.
+            log = self.proxy.run("cat", "/var/log/bluegreen/access.log")
             return [line for line in log.splitlines() if json.dumps(path) in line]
 
         found: dict[str, Any] = json.loads(eventually(look, what=f"{path} in the access log")[-1])
