@@ -12,7 +12,10 @@ from bluegreen.cli.run import Run
 @click.argument("release", metavar="[TAG|NUMBER]", required=False)
 @click.pass_obj
 def command(run: Run, release: str | None) -> int:
-    """Why the last release failed or was taken back, or the one named: the reason again, with its last lines."""
+    """Why the last release failed or was taken back, or the one named: the reason again, with its last lines.
+
+    Of a candidate, also of one that passed, its shares and the verdict of each.
+    """
     from bluegreen.app.history import why
     from bluegreen.cli.screens import history as screen
 
