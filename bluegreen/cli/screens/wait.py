@@ -10,7 +10,12 @@ from bluegreen.model.errors import Exit
 if TYPE_CHECKING:
     from bluegreen.app.waiting import Waited
 
-_EXITS = {"taken-back": Exit.VERDICT, "ended": Exit.INCONCLUSIVE, "undecided": Exit.INCONCLUSIVE}
+_EXITS = {
+    "taken-back": Exit.VERDICT,
+    "alarmed": Exit.VERDICT,
+    "ended": Exit.INCONCLUSIVE,
+    "undecided": Exit.INCONCLUSIVE,
+}
 
 
 def exit_of(found: Waited) -> int:
@@ -19,11 +24,10 @@ def exit_of(found: Waited) -> int:
 
 def data(project: str, found: Waited) -> dict[str, Any]:
     """``wait --json``."""
-    release = found.subject.release if found.subject else None
     return {
         "project": project,
-        "release": release.number if release else None,
-        "tag": release.tag if release else None,
+        "release": found.release,
+        "tag": found.tag,
         "live": found.live,
         "reason": found.reason or None,
         "seconds": round(found.seconds, 1),
@@ -31,15 +35,14 @@ def data(project: str, found: Waited) -> dict[str, Any]:
 
 
 def lines(page: Page, found: Waited) -> list[str]:
-    if found.subject is None:
-        page.field("NOTHING", f"to wait for: no candidate has visitors, and {found.live or 'nothing'} is not new")
-        return page.lines
-    tag = found.subject.release.tag
+    tag = found.tag
     words = {
+        "nothing": ("NOTHING", "to wait for: no release was ever tried"),
         "promoted": ("PROMOTED", f"{tag} has all visitors"),
-        "good": ("GOOD", f"{tag} has been live for as long as it is guarded"),
-        "taken-back": ("TAKEN BACK", f"{tag}: {found.live} has all visitors"),
-        "ended": ("ENDED", f"{tag} was removed or replaced without a verdict; {found.live} has all visitors"),
+        "good": ("GOOD", f"the time for which {tag} is guarded is over, without an alarm"),
+        "taken-back": ("TAKEN BACK", f"{tag}: {found.live} is live"),
+        "alarmed": ("ALARM", f"{tag}, and nothing was taken back"),
+        "ended": ("ENDED", f"{tag} was removed or replaced without a verdict; {found.live} is live"),
         "undecided": ("UNDECIDED", f"nothing has been decided about {tag} in {found.seconds:.0f} s"),
     }
     page.field(*words[found.outcome])
@@ -47,4 +50,6 @@ def lines(page: Page, found: Waited) -> list[str]:
         page.field("WHY", found.reason)
     if found.outcome == "undecided":
         page.commands("NEXT", ["bg canary    how visitors are shared", "bg watch    judges and acts", "bg status"])
+    elif found.outcome in ("taken-back", "alarmed"):
+        page.commands("NEXT", ["bg why", "bg history", "bg status"])
     return page.lines

@@ -1,4 +1,4 @@
-"""`watch` and `wait`: what is guarded, what is done about it, and what never is."""
+"""`watch`: what is guarded, what is done about it, and what never is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bluegreen.app.guarding import subject_of
 from bluegreen.app.history import history, why
 from bluegreen.app.recover import abort
 from bluegreen.app.rollback import promote, rollback
-from bluegreen.app.waiting import wait
 from bluegreen.app.watch import Glance, Watched, watch
 from bluegreen.model.errors import EngineFailed
 from bluegreen.model.guard import GuardCheck, GuardSettings
@@ -205,29 +204,6 @@ def test_a_rollback_that_fails_is_tried_again(world: World, monkeypatch: pytest.
     monkeypatch.setattr(module, "rollback", sometimes)
     (action,) = guard(visitors).actions
     assert action.did == "taken-back"
-
-
-@pytest.mark.parametrize(
-    ("act", "outcome"),
-    [
-        (lambda site: promote(site), "promoted"),
-        (lambda site: rollback(site, reason="no"), "taken-back"),
-        (lambda site: abort(site), "ended"),
-        (lambda site: canary(site, 0), "undecided"),
-        (str, "undecided"),
-    ],
-)
-def test_wait_says_what_became_of_a_candidate(world: World, act: Callable[[object], object], outcome: str) -> None:
-    visitors = Visitors(world)
-    canary(visitors.site(), 25)
-    visitors.at[3.0] = lambda: act(world.site())
-    site = visitors.site()
-    site.pause = visitors._pause
-    assert wait(site, 10.0).outcome == outcome
-
-
-def test_wait_has_nothing_to_wait_for_where_nothing_is_new(world: World) -> None:
-    assert wait(world.site(), 1.0).outcome == "nothing"
 
 
 def test_an_alarm_is_told_later_and_a_failure_after_it_comes_first(world: World) -> None:
