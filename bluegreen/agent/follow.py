@@ -66,8 +66,18 @@ class Log:
         return {"file": self._file[1], "first": self._first, "offset": self._offset, "at": self._at}
 
     def behind(self) -> int:
-        """Bytes that are there and not read yet."""
-        return max(0, self._written() - self._at) if self._handle >= 0 else 0
+        """Bytes that are there and not read yet. The beginning of a last line is not there before its end is: on a
+        full volume it may never come."""
+        if self._handle < 0:
+            return 0
+        files = self._files()
+        left = max(0, self._removed() + sum(size for _, _, size in files) - self._at)
+        if files and 0 < left < LONGEST:
+            handle, _, size = files[-1]
+            begun = os.pread(handle, min(left, size), size - min(left, size))
+            left -= len(begun) - begun.rfind(b"\n") - 1
+        _close_all(files, but=self._handle)
+        return left
 
     def go_to(self, position: dict[str, Any] | None, *, oldest: bool) -> int:
         """Go on there; with None at the end of what is there, or with its ``oldest`` line. Answers how many bytes are
@@ -213,15 +223,6 @@ class Log:
                 return int(file.read().strip() or 0)
         except (OSError, ValueError):
             return 0
-
-    def _written(self) -> int:
-        total = self._removed()
-        for name in NAMES:
-            try:
-                total += os.stat(f"{self._folder}/{name}").st_size
-            except OSError:
-                continue
-        return total
 
 
 def _first(handle: int) -> str:

@@ -134,6 +134,23 @@ def test_a_line_that_stays_half_does_not_hold_up_what_follows(log: Rotated) -> N
     assert rest(log.proxy.session(), None, oldest=True)[0] == [0, 1]
 
 
+@pytest.mark.parametrize("rotated", [False, True])
+def test_who_has_read_up_to_a_line_that_stays_half_is_not_behind(log: Rotated, *, rotated: bool) -> None:
+    log.write(2)
+    if rotated:
+        log.rotate()
+    half = line(uri=b"/7")[:40]
+    log.nginx.log(half)
+    session = log.proxy.session()
+    found, end = rest(session, None, oldest=True)
+    assert (found, end.behind) == ([0, 1], 0)
+    part = next(log.proxy.session().follow(None, oldest=True, seconds=0))
+    assert part.behind == 0
+    log.nginx.log(line()[40:] + line() * 3000 + half)
+    part = next(session.follow(end.position, seconds=0))
+    assert len(part.data) + part.behind == 3001 * len(line())
+
+
 def test_a_file_that_is_being_read_is_read_to_its_end_after_it_was_removed(log: Rotated) -> None:
     session = log.proxy.session()
     log.write(1)
