@@ -16,6 +16,9 @@ from bluegreen.model.judging import Count, Evidence, JudgeSettings, Outcome, Sam
 QUIET = 60.0
 """Seconds for which a client that has seen an error doesn't count: what it sees then has the same cause."""
 
+LEAST_PURGE = 1000
+"""Clients: fewer are not worth looking through for those whose time is over."""
+
 LEAST_P0 = 1e-4
 WORSE = 4.0
 """p1 is this many times p0, at least p_max."""
@@ -27,10 +30,11 @@ MOST_R = 1e300
 class AtRisk:
     """Which answers count: those to clients that saw no error within the last minute."""
 
-    __slots__ = ("quiet",)
+    __slots__ = ("_purge_at", "quiet")
 
     def __init__(self) -> None:
         self.quiet: dict[str, float] = {}  # who doesn't count, until when
+        self._purge_at = LEAST_PURGE  # as many: most who see an error never come back
 
     def see(self, at: float, client: str, error: bool) -> bool:
         until = self.quiet.get(client)
@@ -40,6 +44,9 @@ class AtRisk:
             del self.quiet[client]
         if error:
             self.quiet[client] = at + QUIET
+            if len(self.quiet) >= self._purge_at:
+                self.quiet = {client: until for client, until in self.quiet.items() if until > at}
+                self._purge_at = max(LEAST_PURGE, 2 * len(self.quiet))
         return True
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluegreen.judge import Bake, History
-from bluegreen.judge.bake import Alarm, upper_bound
+from bluegreen.judge.bake import QUIET, Alarm, AtRisk, upper_bound
 from bluegreen.model.codec import decode, encode
 from bluegreen.model.judging import JudgeSettings, Outcome, Verdict
 
@@ -91,6 +91,27 @@ def test_an_upper_bound_is_above_what_was_seen_and_no_further_than_the_doubt(
         for k in range(errors + 1)
     )
     assert below <= doubt * (1 + 1e-6)
+
+
+def test_who_saw_an_error_and_never_comes_back_is_forgotten() -> None:
+    risk, until, most = AtRisk(), dict[str, float](), 0
+    for number in range(100_000):  # for 11 days; every third is there again after 30 or 90 seconds
+        at, client = START + number * 10.0, str(number - (3, 9)[number % 2] if number % 3 == 0 else number)
+        counts = at >= until.get(client, 0.0)
+        if counts:
+            until[client] = at + QUIET
+        assert risk.see(at, client, True) is counts
+        most = max(most, len(risk.quiet))
+    assert most <= 1000
+    assert len(until) > 60_000
+
+
+def test_no_more_are_remembered_than_twice_those_who_do_not_count() -> None:
+    risk = AtRisk()
+    for number in range(100_000):  # an outage: 6,000 a minute
+        risk.see(START + number / 100, str(number), True)
+        assert len(risk.quiet) <= 12_002
+    assert all(str(number) in risk.quiet for number in range(95_000, 100_000))
 
 
 def test_without_history_the_files_own_limit_is_expected_and_that_is_said() -> None:
