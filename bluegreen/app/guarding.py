@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -64,6 +65,8 @@ class Baseline:
     def see(self, hit: Hit) -> None:
         if hit.error or not self.history.again(hit.client):
             self.history.see(hit.at, hit.client, hit.error)
+        if hit.status_text == UPGRADED:
+            return
         took = self._took.get(hit.service)
         if took is None:
             took = self._took[hit.service] = Counter()
@@ -100,6 +103,7 @@ class Guard:
         self._judge: Judge | None = None
         self._bake: Bake | None = None  # of the subject, or of live beside a candidate
         self._told: Shift | None = None  # to the judge, the last one
+        self._facts = Facts()
         self._crossed: float | None = None  # when the request ended that decided
         self._over: Verdict | None = None  # of a release whose guarded time has ended, until another is guarded
 
@@ -111,17 +115,29 @@ class Guard:
     def look(self, observed: Observed) -> bool:
         """The picture now. Whether there is another subject than before."""
         self._observed, self._tenures = observed, None
-        found = subject_of(observed)
+        found = self._same(subject_of(observed), observed)
         changed = (found and found.key) != (self.subject and self.subject.key)
         if changed:
             self._over = self._ended(observed) if found is None else None
             self.subject, self.live_alarm = found, None
             self._judge, self._bake, self._told, self._crossed = None, None, None, None
+            self._facts = Facts()
             keep = {r.number for r in (observed.live_release, found.live if found else None) if r is not None}
+            # And who was live before: once a candidate beside it is gone, live is compared with that again.
+            keep |= {s.source for s in observed.history.switches if s.to in keep and s.source is not None}
             self._baselines = {number: one for number, one in self._baselines.items() if number in keep}
         if self._judge is not None:
             self._tell_shifts(self._judge)
         return changed
+
+    def _same(self, found: Subject | None, observed: Observed) -> Subject | None:
+        """Where the journal does not say since when a candidate has visitors, it is since it was seen to have some."""
+        known = self.subject
+        if found is None or known is None or found.kind != "canary" or known.kind != "canary":
+            return found
+        if observed.history.episode_of(found.release.number) or known.release.number != found.release.number:
+            return found
+        return replace(found, since=known.since)
 
     def read(self, hits: Iterable[Hit]) -> None:
         """What the log says, in its order, up to the picture that was looked at last."""
@@ -151,17 +167,19 @@ class Guard:
 
     def facts(self, facts: Facts) -> None:
         """What was seen of the candidate's containers."""
-        if self.subject is not None and self.subject.kind == "canary":
-            self._judged().facts(facts)
+        self._facts = facts
+        if self._judge is not None:
+            self._judge.facts(facts)
 
     def verdict(self, at: float) -> Verdict | None:
         """Of what is guarded, else of a release that was until its time was over; None where there is neither."""
         subject = self.subject
         if subject is None:
             return self._over
+        # Before the first of its own lines the log may still be on its way to them, and more be known by then.
         if subject.kind == "canary":
-            return self._judged().verdict(at)
-        return self._baked(subject).verdict(at, until=subject.until)
+            return (self._judge or self._new_judge(subject)).verdict(at)
+        return (self._bake or self._new_bake(subject)).verdict(at, until=subject.until)
 
     # -- what is seen --------------------------------------------------------------------------------------
     def _again(self, subject: Subject, hit: Hit) -> bool:
@@ -170,7 +188,9 @@ class Guard:
         if bake is None:
             return False
         if subject.kind == "canary":
-            if judge is None or not judge.again(candidate, hit.client, float(hit.took), hit.service, hit.address):
+            if judge is None or not judge.again(
+                candidate, hit.client, float(hit.took), hit.service, hit.address, PLACES.get(hit.bucket)
+            ):
                 return False
             if not candidate and not bake.again(hit.client):
                 self._see_live(subject, hit, hit.at, "")
@@ -190,7 +210,9 @@ class Guard:
                 return
 
     def _compare(self, subject: Subject, hit: Hit, at: float, seconds: float) -> None:
-        judge = self._judge or self._judged()
+        judge = self._judge
+        if judge is None:
+            judge = self._judge = self._new_judge(subject)
         candidate, client, service = hit.slot == subject.slot, hit.client, hit.service
         error, what = hit.status_text >= "500", ""
         took = None if hit.status_text == UPGRADED else seconds
@@ -216,7 +238,7 @@ class Guard:
 
     def _see_live(self, subject: Subject, hit: Hit, at: float, what: str) -> None:
         """Beside a candidate: live may fail too, and then nothing would be gained by going back to it."""
-        bake = self._bake or self._baked(subject)
+        bake = self._baked(subject)
         if bake.see(at, hit.client, hit.error, hit.service, what) and self.live_alarm is None:
             self.live_alarm = bake.verdict(hit.ended)
 
@@ -225,41 +247,42 @@ class Guard:
             return
         error = hit.status_text >= "500"
         what = f"{hit.method} {hit.uri} {hit.status}" if error else ""
-        if (self._bake or self._baked(subject)).see(at, hit.client, error, hit.service, what):
+        if self._baked(subject).see(at, hit.client, error, hit.service, what):
             self._crossed = hit.ended
         self._baseline(subject.release.number).see(hit)
 
     # -- by what it is judged ------------------------------------------------------------------------------
-    def _judged(self) -> Judge:
-        """Made once the first of the subject's own hits is there: what came before is what it is compared with."""
-        if self._judge is None:
-            subject = self.subject
-            assert subject is not None  # noqa: S101 - for the type checker: who asks has one
-            assert subject.live is not None  # noqa: S101 - a candidate stands beside a live release
-            self._slow = self._baseline(subject.live.number).slow
-            self._judge = Judge(
-                subject.release.guard.judge,
-                subject.live.tag,
-                subject.release.tag,
-                slow=self._slow,
-                sticky=subject.release.proxy.affinity != "none",
-                clock=self._clock,
-            )
-            self._tell_shifts(self._judge)
-        return self._judge
+    def _new_judge(self, subject: Subject) -> Judge:
+        """What came before the first of the subject's own lines is what it is compared with."""
+        assert subject.live is not None  # noqa: S101 - a candidate stands beside a live release
+        self._slow, self._told = self._baseline(subject.live.number).slow, None
+        judge = Judge(
+            subject.release.guard.judge,
+            subject.live.tag,
+            subject.release.tag,
+            slow=self._slow,
+            sticky=subject.release.proxy.affinity != "none",
+            clock=self._clock,
+        )
+        judge.facts(self._facts)
+        self._tell_shifts(judge)
+        return judge
 
     def _baked(self, subject: Subject) -> Bake:
         if self._bake is None:
-            before = subject.live
-            release = before if subject.kind == "canary" and before is not None else subject.release
-            self._bake = Bake(
-                subject.release.guard.judge,
-                release.tag,
-                before.tag if before else "what was there before",
-                self._baseline(before.number).history if before else History(),
-                clock=self._clock,
-            )
+            self._bake = self._new_bake(subject)
         return self._bake
+
+    def _new_bake(self, subject: Subject) -> Bake:
+        before = subject.live
+        release = before if subject.kind == "canary" and before is not None else subject.release
+        return Bake(
+            subject.release.guard.judge,
+            release.tag,
+            before.tag if before else "what was there before",
+            self._baseline(before.number).history if before else History(),
+            clock=self._clock,
+        )
 
     def _ended(self, observed: Observed) -> Verdict | None:
         """The last word on a release that is still live after its guarded time; None where it ended otherwise."""
@@ -267,16 +290,18 @@ class Guard:
         if subject is None or subject.until is None or live is None or live.number != subject.release.number:
             return None
         now = _now(observed)
-        return self._baked(subject).verdict(now) if now >= subject.until else None
+        return (self._bake or self._new_bake(subject)).verdict(now) if now >= subject.until else None
 
     def _tell_shifts(self, judge: Judge) -> None:
         if self._observed is None or self.subject is None:
             return
-        shifts = self._observed.history.shifts_of(self.subject.release.number)
+        shifts = self._observed.history.episode_of(self.subject.release.number)
         # Of many steps the picture has only the first and the last ones.
         for shift in shifts[shifts.index(self._told) + 1 if self._told in shifts else 0 :]:
             judge.shift(moment(shift.at) or 0.0, shift.share)
             self._told = shift
+        if not shifts and judge.share != self._observed.share:  # the journal is broken, and the proxy knows
+            judge.shift(self.subject.since, self._observed.share)
 
     def _baseline(self, number: int) -> Baseline:
         return self._baselines.setdefault(number, Baseline())
@@ -289,8 +314,7 @@ def subject_of(observed: Observed) -> Subject | None:
         return None
     tried = observed.tried
     if observed.share and tried is not None:
-        shifts = observed.history.shifts_of(tried.release.number)
-        first = next((moment(s.at) for s in shifts if s.share), None)
+        first = next((moment(s.at) for s in observed.history.episode_of(tried.release.number)), None)
         return Subject("canary", tried.release, slot.other, live, first or _now(observed))
     switch = next((s for s in reversed(observed.history.switches) if s.to == live.number), None)
     since = moment(switch.at) if switch else None

@@ -13,7 +13,7 @@ from typing import Literal
 from bluegreen.app.canary import canary_operation, end_abandoned, shift
 from bluegreen.app.rollback import MoveResult, promote, rollback
 from bluegreen.app.site import Site, begin, end, lease, need_ended, need_journal, still
-from bluegreen.app.watch import Action, Glance, watch
+from bluegreen.app.watch import BY_THE_GUARD, Action, Glance, watch
 from bluegreen.judge.wording import Clock, utc
 from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Refused, Unhealthy
 from bluegreen.model.events import Event
@@ -57,11 +57,12 @@ class Ramp:
     steps: tuple[Step, ...]
     action: Action | None = None  # what was done about a verdict against it
     moved: MoveResult | None = None
+    by_another: str = ""  # why another guard has taken it back, which was quicker by the same lines
 
     @property
     def inconclusive(self) -> bool:
         """Whether it ended for want of a verdict."""
-        return self.outcome in ("held", "taken-back") and self.action is None
+        return self.outcome in ("held", "taken-back") and self.action is None and not self.by_another
 
 
 def ramp(
@@ -95,7 +96,7 @@ def ramp(
     if done.outcome == "promoted":
         moved = promote(site, reason=f"passed at {', '.join(f'{s} %' for s in shares)}", release=release.number)
         return replace(done, share=100, moved=moved)
-    if done.outcome == "taken-back" and done.action is None:
+    if done.outcome == "taken-back" and done.action is None and not done.by_another:
         moved = rollback(site, reason="no verdict in time", losing=release.number)
         return replace(done, share=0, moved=moved)
     return done
@@ -124,7 +125,8 @@ def _in_steps(
             watched = watch(site, steps.enough, checks=checks, clock=clock, stopped=steps.over)
             action = next((a for a in watched.actions if a.did == "taken-back"), None)
         outcome = steps.conclude(taken_back=action is not None)
-    return Ramp(outcome, release, live, steps.share, tuple(steps.ended), action, action.moved if action else None)
+    moved = action.moved if action else None
+    return Ramp(outcome, release, live, steps.share, tuple(steps.ended), action, moved, by_another=steps.by_another)
 
 
 class _Steps:
@@ -143,6 +145,7 @@ class _Steps:
     ) -> None:
         self.ended: list[Step] = []
         self.share = 0
+        self.by_another = ""  # why it was taken back, and not by this process
         self._site = site
         self._session = session
         self._epoch = epoch
@@ -198,6 +201,9 @@ class _Steps:
         if taken_back:
             self.share = 0
             return "taken-back"  # by a rollback, which has taken over and ended it
+        if isinstance(self._error, Overtaken) and (reason := self._guarded_by_another()):
+            self.share, self.by_another = 0, reason
+            return "taken-back"
         if self._error is not None:
             self._give_up(self._error)
         if self._outcome is None:
@@ -282,6 +288,13 @@ class _Steps:
             f"somebody else took over; the canary of {self._release.tag} stops here",
             next=("bg canary    how visitors are shared now", "bg history"),
         )
+
+    def _guarded_by_another(self) -> str:
+        """Why a guard elsewhere, such as the one in its container, has taken it back; "" where none has."""
+        observed = self._site.observe(self._session)
+        record = observed.history.releases.get(self._release.number)
+        reason = (record.reason or "") if record else ""
+        return reason if not observed.share and reason.startswith(BY_THE_GUARD) else ""
 
     def _back_to_safe(self) -> None:
         observed = self._site.observe(self._session)

@@ -45,6 +45,9 @@ SETTLE_SECONDS = 2.0
 MOST_HURT = 100_000
 """Clients that are told apart."""
 
+BY_THE_GUARD = "the guard: "
+"""How the reason begins of what it has taken back."""
+
 LOST_AGAIN = 1.0
 """Seconds between two attempts to reach an engine or a proxy that has gone away."""
 
@@ -154,6 +157,7 @@ class _Progress:
         self.acted: set[tuple[str, tuple[str, int, float]]] = set()
         self.rows_due = float("-inf")
         self.failures = 0  # of taking back what is guarded now
+        self.not_ended = ""  # why a canary that was left could not be, last
         self.verdict: Verdict | None = None
         self.subject: Subject | None = None
         self.harm: _Harm | None = None
@@ -259,8 +263,7 @@ def _follow(
         # The picture comes after the lines: each of them is judged by a share that is known.
         observed = site.observe(session, networks=False)
         if act and abandoned(observed):
-            with suppress(Held):  # somebody else is quicker
-                observed = end_abandoned(site, session, observed)
+            observed = _end_abandoned(site, session, progress, observed)
         if guard.look(observed):
             _say_subject(site, guard.subject)
         for piece in pieces(part.data):
@@ -289,6 +292,21 @@ def _follow(
         glance = Glance(observed, guard.subject, verdict, tuple(progress.actions), now, caught_up)
         if progress.settled(now) and enough(glance):
             return
+
+
+def _end_abandoned(site: Site, session: ProxySession, progress: _Progress, observed: Observed) -> Observed:
+    """What fails is tried again at the next look; what is there is guarded all the same."""
+    try:
+        return end_abandoned(site, session, observed)
+    except Held:
+        return observed  # somebody else is quicker
+    except (ProxyFailed, EngineFailed, EngineUnreachable):
+        raise
+    except BluegreenError as error:
+        if progress.not_ended != str(error.problem):
+            progress.not_ended = str(error.problem)
+            site.notice(f"the canary that was left could not be ended: {error.problem}; trying again")
+        return site.observe(session, networks=False)
 
 
 def _decide(
@@ -324,12 +342,20 @@ def _decide(
     try:
         moved = rollback(
             replace(site, emit=flip),
-            reason=f"the guard: {verdict.reason}",
+            reason=f"{BY_THE_GUARD}{verdict.reason}",
             # The session that follows the log: starting another agent takes longer than the rest of a rollback.
             opening=Opening(site, session),
             losing=subject.release.number,
         )
     except BluegreenError as error:
+        if error.code == "rollback.moot":
+            return  # somebody else took it back, or removed it
+        if not isinstance(error, Refused) and not _has_visitors(site, session, subject):
+            done = Action("taken-back", "release", subject, verdict, str(error.problem), None, detect)
+            _note(site, session, progress, done)
+            if progress.harm is not None:
+                progress.harm.until = now + SETTLE_SECONDS
+            return
         draft = Action("alarm", "release", subject, verdict, str(error.problem), detect_ms=detect)
         _not_taken_back(site, session, progress, observed, draft, error)
         return
@@ -341,6 +367,17 @@ def _decide(
         progress.harm.until = now + SETTLE_SECONDS
 
 
+def _has_visitors(site: Site, session: ProxySession, subject: Subject) -> bool:
+    """Whether a release still has some after a rollback that failed: it may have done so after it had moved them."""
+    observed = site.observe(session, networks=False)
+    there = observed.tried.release if observed.tried and subject.kind == "canary" else observed.live_release
+    return (
+        there is not None
+        and there.number == subject.release.number
+        and (subject.kind == "bake" or observed.share > 0 or observed.live is subject.slot)
+    )
+
+
 def _not_taken_back(
     site: Site,
     session: ProxySession,
@@ -350,8 +387,6 @@ def _not_taken_back(
     error: BluegreenError,
 ) -> None:
     """A refusal is final. What failed is tried again at the next look, so often as makes sense."""
-    if error.code == "rollback.moot":
-        return  # somebody else took it back, or removed it
     if not isinstance(error, Refused):
         progress.failures += 1
         if progress.failures < ATTEMPTS:

@@ -56,7 +56,8 @@ class Judge:
         self._addresses = Pool()
         self._asked: list[tuple[str, str]] = []  # client and address, of the requests since the pools were looked at
         self._passing = Passing(settings.p_max, settings.beta)
-        self._step: dict[str, bool] = {}  # the candidate's clients in this step: whether one saw an error
+        self._step: dict[str, bool] = {}  # the candidate's clients in it: whether one saw an error
+        self._step_since = 0.0
         self._answered: dict[str, list[int]] = {}  # the candidate's requests in this step by service: errors, all
         self._facts = Facts()
 
@@ -70,6 +71,7 @@ class Judge:
         self._shares.shift(at, share)
         self._begun = self._begun or share > 0
         self._passing = Passing(self._settings.p_max, self._settings.beta)
+        self._step_since = at
         self._step.clear()
         self._answered.clear()
 
@@ -93,20 +95,14 @@ class Judge:
         """
         if not self._begun:
             return False
-        if candidate:
-            answered = self._answered.get(service)
-            if answered is None:
-                answered = self._answered[service] = [0, 0]
-            answered[0] += error
-            answered[1] += 1
         asked = self._asked
         asked.append((client, address))
         if len(asked) == POOL_REQUESTS:
             self._look_at_pools()
         if client == self._pool.client:
             client = self._part_of_pool(client, at, bucket)
-        if candidate:
-            self._count_in_step(client, error)
+        if candidate and at >= self._step_since:  # who starts late reads of earlier steps too
+            self._count_in_step(client, address, bucket, error, service)
 
         slow = seconds is not None and seconds > self._slow.get(service, seconds)
         known = self._known.get(client, 0)
@@ -116,7 +112,9 @@ class Judge:
         self._known[client] = known | new
         return self._count(at, candidate, new & ~known, not known, service, what, address, bucket)
 
-    def again(self, candidate: bool, client: str, seconds: float, service: str, address: str) -> bool:
+    def again(
+        self, candidate: bool, client: str, seconds: float, service: str, address: str, bucket: int | None
+    ) -> bool:
         """The same, and quicker, for an answer that is no error, where it is not this client's first one there, nor its
         first slow one. Returns whether it was counted; else it is to be seen."""
         known = self._known.get(client, 0)
@@ -127,7 +125,7 @@ class Judge:
         if client == self._pool.client or len(self._asked) == POOL_REQUESTS - 1:
             return False
         if candidate:
-            if client not in self._step or service not in self._answered:
+            if self._in_step(client, address, bucket) not in self._step or service not in self._answered:
                 return False
             self._answered[service][1] += 1
         self._asked.append((client, address))
@@ -195,14 +193,29 @@ class Judge:
         self._addresses.see(addresses)
         self._asked.clear()
 
-    def _count_in_step(self, client: str, error: bool) -> None:
-        had = self._step.get(client)
+    def _in_step(self, client: str, address: str, bucket: int | None) -> str:
+        """Under which name one counts towards a pass: without a cookie, as a place of the address."""
+        return f"{address} {bucket}" if client == address and self._sticky and bucket is not None else client
+
+    def _count_in_step(self, client: str, address: str, bucket: int | None, error: bool, service: str) -> None:
+        answered = self._answered.get(service)
+        if answered is None:
+            answered = self._answered[service] = [0, 0]
+        answered[0] += error
+        answered[1] += 1
+        step, name = self._step, self._in_step(client, address, bucket)
+        had = step.get(name)
+        if had is None and name != address:
+            # A visitor's first request has no cookie yet: whose place was counted so is the same visitor.
+            had = step.pop(self._in_step(address, address, bucket), None)
+            if had is not None:
+                step[name] = had
         if had is None:
-            if len(self._step) >= MOST_CLIENTS:
+            if len(step) >= MOST_CLIENTS:
                 return
             self._passing.clients += 1
         if not had:
-            self._step[client] = error
+            step[name] = error
             self._passing.erring += error
 
     def _part_of_pool(self, client: str, at: float, bucket: int | None) -> str:

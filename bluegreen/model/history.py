@@ -153,6 +153,10 @@ class History:
         """What was concluded about a release, in its order; of older ones perhaps nothing any more."""
         return tuple(j for j in self.judgements if j.release == number)
 
+    def episode_of(self, number: int) -> tuple[Shift, ...]:
+        """Those of them since which it has visitors without a break: after a rollback it may be tried once more."""
+        return _episode(self.shifts_of(number))
+
     def snapshot(self) -> dict[str, Any]:
         """The state to store with an operation's end."""
         newest = sorted(self.releases.items())[-SNAPSHOT_RELEASES:]
@@ -322,8 +326,14 @@ def _update(state: History, number: int, **changes: Any) -> History:
 
 def _carried(shifts: tuple[Shift, ...]) -> tuple[Shift, ...]:
     newest = shifts[-SNAPSHOT_SHIFTS:]
-    first = next((s for s in shifts if s.share and s.release == shifts[-1].release), None)
+    first = next(iter(_episode(tuple(s for s in shifts if s.release == shifts[-1].release))), None) if shifts else None
     return newest if first is None or first in newest else (first, *newest)
+
+
+def _episode(shifts: tuple[Shift, ...]) -> tuple[Shift, ...]:
+    """Those since which a candidate has visitors without a break; none while it has none."""
+    start = max((n for n, shift in enumerate(shifts, 1) if not shift.share), default=0)
+    return shifts[start:]
 
 
 def _telling(record: ReleaseRecord) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def error(found: Ramp) -> BluegreenError | None:
             next=("bg canary --explain    says how long a verdict takes", "bg promote", "bg abort"),
             exit=Exit.INCONCLUSIVE,
         )
-    reason = found.action.verdict.reason if found.action else "no verdict in time, and then the file says rollback"
+    reason = _reason(found)
     return BluegreenError(
         "canary.taken-back",
         f"{tag} was taken back, {live} has all visitors: {reason}",
@@ -90,7 +90,7 @@ def lines(page: Page, found: Ramp) -> list[str]:
     if found.outcome == "taken-back":
         page.field("TAKEN BACK", f"{live} has all visitors again; {tag} is marked bad, and stays as a candidate at 0 %")
         action = found.action
-        page.field("WHY", action.verdict.reason if action else "no verdict in time, and then the file says rollback")
+        page.field("WHY", _reason(found))
         if action is not None:
             page.field("BOUND", bound(action.verdict.alpha_sum))
             seen = f"seen {duration(action.detect_ms)} after the request that decided it, " if action.detect_ms else ""
@@ -106,6 +106,13 @@ def lines(page: Page, found: Ramp) -> list[str]:
         page.field("STOPPED", f"{tag} has {found.share} % of visitors, the last share that passed")
         page.commands("NEXT", moves(tag, found.share))
     return page.lines
+
+
+def _reason(found: Ramp) -> str:
+    """Why it was taken back."""
+    if found.action is not None:
+        return found.action.verdict.reason
+    return found.by_another or "no verdict in time, and then the file says rollback"
 
 
 def _why(step: Step) -> str:

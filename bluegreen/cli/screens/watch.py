@@ -80,7 +80,7 @@ def outcome(found: Watched) -> str:
 
 def exit_of(found: Watched) -> int:
     """A pass, and nothing to guard, are done; a verdict against the release is told apart from none."""
-    if found.actions:
+    if found.actions or (found.verdict is not None and found.verdict.outcome == "fail"):  # or somebody was quicker
         return Exit.VERDICT
     if found.verdict is not None and found.verdict.outcome == "inconclusive":
         return Exit.INCONCLUSIVE
@@ -154,6 +154,8 @@ def lines(page: Page, found: Watched) -> list[str]:
             took = duration(action.execute_ms)
             seen = f"seen {duration(action.detect_ms)} after the request that decided it, " if action.detect_ms else ""
             page.field("TOOK", f"{seen}taken back in {took}")
+        elif action.did == "taken-back":
+            page.field("TAKEN BACK", f"{tag} has no visitors any more, and then: {action.why_not}")
         else:
             page.field("ALARM", f"{action.verdict.candidate}, and nothing was taken back: {action.why_not}")
         page.field("WHY", action.verdict.reason)

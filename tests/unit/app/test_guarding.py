@@ -43,7 +43,7 @@ def hits(second: float, slot: str, bucket: int, status: int = 200) -> bytes:
         bg_counted_bucket=b"%d" % bucket,
         status=b"%d" % status,
         request_time=b"0.001",
-        bg_client=b"%032x" % int(second * 1000),
+        bg_client=b"%032x" % int(abs(second) * 1000),
     )
 
 
@@ -155,3 +155,13 @@ def told(guard: Guard) -> list[object]:
         {number: (one.history.answers, one.history.errors, one.slow) for number, one in past.items()},
         judge and (judge._asked, judge._answered, judge._known, judge._step),
     ]
+
+
+def test_how_long_websockets_last_is_not_how_long_live_takes() -> None:
+    guard = Guard()
+    guard.look(tried([10]))
+    lines = [hits(second, "blue", 99) for second in range(-300, 0)]
+    sockets = [hits(second, "blue", 99, 101).replace(b'"time":0.001', b'"time":90.000') for second in range(-150, 0)]
+    guard.read(parse(b"".join([*lines, *sockets])).hits)
+    (baseline,) = guard._baselines.values()
+    assert baseline.slow["backend"] < 0.01

@@ -415,3 +415,22 @@ def test_settings_that_cannot_be_judged_by_are_refused(change: dict[str, float],
 
 def test_the_settings_as_they_come_are_sound() -> None:
     assert problems(JudgeSettings()) == ()
+
+
+def test_a_visitors_first_request_without_a_cookie_and_the_later_ones_count_once_towards_a_pass() -> None:
+    judge = Judge(JudgeSettings(), "v1", "v2")
+    judge.shift(0.0, 25)
+    for number in range(200):
+        address, bucket = f"198.51.100.{number}", number % 25
+        judge.see(number, True, address, False, address=address, bucket=bucket)
+        judge.see(number + 0.5, True, f"{number:032x}", False, address=address, bucket=bucket)
+        assert (judge.verdict(number + 1).outcome is Outcome.PASS) == (number + 1 >= 184), number
+
+
+def test_visitors_with_cookies_behind_one_address_each_count_towards_a_pass() -> None:
+    judge = Judge(JudgeSettings(), "v1", "v2")
+    judge.shift(0.0, 25)
+    for number in range(184):
+        judge.see(number, True, "192.0.2.1", False, address="192.0.2.1", bucket=number % 25)
+        judge.see(number + 0.5, True, f"{number:032x}", False, address="192.0.2.1", bucket=number % 25)
+    assert judge.verdict(200).outcome is Outcome.PASS
