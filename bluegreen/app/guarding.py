@@ -30,6 +30,9 @@ QUANTILE = 0.95
 LEAST_REQUESTS = 100
 """Of live, before slowness is compared at all."""
 
+SET_BACK_LEAST = 2.0
+"""Seconds by which a clock has to go back to count as set back."""
+
 SHORT = len("99.999")
 SHORT_SECONDS = 100.0
 """What a time of so many digits is less than."""
@@ -104,6 +107,8 @@ class Guard:
         self._bake: Bake | None = None  # of the subject, or of live beside a candidate
         self._told: Shift | None = None  # to the judge, the last one
         self._facts = Facts()
+        self._clock_was = 0.0  # at the last look, seconds since 1970
+        self._set_back = 0.0  # seconds, since the subject began
         self._crossed: float | None = None  # when the request ended that decided
         self._over: Verdict | None = None  # of a release whose guarded time has ended, until another is guarded
 
@@ -117,7 +122,14 @@ class Guard:
         self._observed, self._tenures = observed, None
         found = self._same(subject_of(observed), observed)
         changed = (found and found.key) != (self.subject and self.subject.key)
+        now = _now(observed)
+        if now < self._clock_was - SET_BACK_LEAST:  # else what is asked for from now on would be before it all
+            self._set_back += self._clock_was - now
+            if self._judge is not None:
+                self._judge.set_back(self._clock_was - now)
+        self._clock_was = now
         if changed:
+            self._set_back = 0.0
             self._over = self._ended(observed) if found is None else None
             self.subject, self.live_alarm = found, None
             self._judge, self._bake, self._told, self._crossed = None, None, None, None
@@ -142,7 +154,7 @@ class Guard:
     def read(self, hits: Iterable[Hit]) -> None:
         """What the log says, in its order, up to the picture that was looked at last."""
         subject = self.subject
-        since = float("inf") if subject is None else subject.since
+        since = float("inf") if subject is None else subject.since - self._set_back
         surely_since = f"{min(since + SHORT_SECONDS, FAR):.3f}"
         for hit in hits:
             if not hit.slot or hit.bucket in NOT_DRAWN:
@@ -298,7 +310,8 @@ class Guard:
         shifts = self._observed.history.episode_of(self.subject.release.number)
         # Of many steps the picture has only the first and the last ones.
         for shift in shifts[shifts.index(self._told) + 1 if self._told in shifts else 0 :]:
-            judge.shift(moment(shift.at) or 0.0, shift.share)
+            at = moment(shift.at) or 0.0
+            judge.shift(at - self._set_back if at > self._clock_was else at, shift.share)
             self._told = shift
         if not shifts and judge.share != self._observed.share:  # the journal is broken, and the proxy knows
             judge.shift(self.subject.since, self._observed.share)

@@ -31,6 +31,10 @@ class Shares:
         self._moments.append(at)
         self._shares.append(share)
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was, by so much."""
+        self._moments = [moment - seconds for moment in self._moments]
+
     @property
     def now(self) -> int:
         return self._shares[-1] if self._shares else 0

@@ -165,3 +165,18 @@ def test_how_long_websockets_last_is_not_how_long_live_takes() -> None:
     guard.read(parse(b"".join([*lines, *sockets])).hits)
     (baseline,) = guard._baselines.values()
     assert baseline.slow["backend"] < 0.01
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before its first line", "in its middle"])
+def test_a_clock_that_is_set_back_makes_no_guard_blind(begun: bool) -> None:
+    guard = Guard()
+    guard.look(tried([25]))
+    if begun:
+        guard.read(parse(b"".join(hits(second, "blue", 99) for second in range(2, 50))).hits)
+    early = tried([25])
+    guard.look(replace(early, proxy=replace(early.proxy, clock="2025-11-22T22:10:10.000Z")))
+    failing = [hits(-590 + number / 10, "green", number % 25, 500) for number in range(50)]
+    guard.read(parse(b"".join(failing)).hits)
+    verdict = guard.verdict(START - 580)
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAIL
