@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,6 +17,9 @@ from bluegreen.model.observed import Observed
 
 LOOK_EVERY = 1.0
 """Seconds."""
+
+MOST_SECONDS = 5.0
+"""For one answer of a project's own check. The log is not read meanwhile."""
 
 STRIKES = 3
 """Times that a check says no, one after the other, before it counts."""
@@ -95,31 +100,37 @@ def _containers(observed: Observed, subject: Subject) -> Iterator[Container]:
 
 
 def ask(check: GuardCheck, env: Mapping[str, str]) -> tuple[bool, str]:
-    """What a check says, and its last line or its value. A check that can't be asked says no."""
-    if check.command:
-        try:
-            done = subprocess.run(  # noqa: S602 - the file's own command, as its smoke checks are
-                check.command,
-                shell=True,
-                env=dict(env) or None,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=max(check.every, 10.0),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False, "did not end in time"
-        return done.returncode == 0, f"exit code {done.returncode}"
-    return _query(check)
+    """What a check says, and its exit code or its value. A check that can't be asked, or takes longer than
+    `MOST_SECONDS`, says no."""
+    if not check.command:
+        return _query(check)
+    done = subprocess.Popen(  # noqa: S602 - the file's own command, as its smoke checks are
+        check.command,
+        shell=True,
+        env=dict(env) or None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        code = done.wait(MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False, f"did not end within {MOST_SECONDS:g} s"
+    finally:
+        if done.poll() is None:
+            os.killpg(done.pid, signal.SIGKILL)  # the shell, and what it has started
+            done.wait()
+    return code == 0, f"exit code {code}"
 
 
 def _query(check: GuardCheck) -> tuple[bool, str]:
     import requests
 
     try:
-        answer = requests.get(f"{check.url.rstrip('/')}/api/v1/query", params={"query": check.query}, timeout=5.0)
+        answer = requests.get(
+            f"{check.url.rstrip('/')}/api/v1/query", params={"query": check.query}, timeout=MOST_SECONDS
+        )
         answer.raise_for_status()
         results = answer.json()["data"]["result"]
         value = float(results[0]["value"][1] if isinstance(results[0], dict) else results[1])

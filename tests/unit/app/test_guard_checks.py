@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+from bluegreen.app import facts
 from bluegreen.app.facts import ask
 from bluegreen.model.guard import GuardCheck
+from tests.support import eventually
 
 
 @pytest.mark.parametrize(("command", "ok"), [("exit 0", True), ("exit 7", False), ("no-such-command", False)])
 def test_a_command_says_no_by_its_exit_code(command: str, ok: bool) -> None:
     assert ask(GuardCheck("c", command=command), {"PATH": "/usr/bin:/bin"})[0] is ok
+
+
+@pytest.mark.parametrize("command", ["sleep 60", "sleep 60; true", "sleep 60 & wait"])
+def test_a_command_that_does_not_end_says_no_and_leaves_nothing_running(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile nothing is guarded; how seldom it is asked has nothing to do with it."""
+    monkeypatch.setattr(facts, "MOST_SECONDS", 0.2)
+    pipe = tmp_path / "held-open"
+    os.mkfifo(pipe)
+    check = GuardCheck("c", command=f"exec 9<>{pipe}; {command}", every=3600.0)
+    began = time.monotonic()
+    assert ask(check, {"PATH": "/usr/bin:/bin"}) == (False, "did not end within 0.2 s")
+    assert time.monotonic() - began < 20
+    eventually(lambda: not _held(pipe), what="the end of all that the command has started")
+
+
+def _held(pipe: Path) -> bool:
+    """Whether somebody has its other end open."""
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture
