@@ -182,9 +182,13 @@ def released(project: Project) -> Release:
     return draft(project, 7, "v1", release_digest(project), dict.fromkeys(project.services, "sha256:1"))
 
 
-def shape(block: list[dict[str, Any]]) -> list[Any]:
-    """Directives by name and by how many arguments they have, and what is in their blocks."""
-    return [(d["directive"], len(d["args"]), shape(d.get("block") or [])) for d in block]
+def shape(block: list[dict[str, Any]], of: str = "") -> list[Any]:
+    """Directives by name and by how many arguments they have, and what is in their blocks. A ``geo``'s are values: the
+    networks themselves."""
+    return [
+        ("" if of == "geo" else d["directive"], len(d["args"]), shape(d.get("block") or [], d["directive"]))
+        for d in block
+    ]
 
 
 def shapes(directory: Path, project: Project) -> list[Any]:
