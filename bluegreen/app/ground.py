@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from bluegreen.app.site import Site
+from bluegreen.app.site import Site, not_here
 from bluegreen.app.tools import PUBLIC_PORT, published_port
 from bluegreen.engine.protocol import BuildRequest, Engine
 from bluegreen.model import labels
@@ -100,11 +100,7 @@ def session_of_any_proxy(site: Site) -> Iterator[ProxySession]:
 def bring_back(site: Site) -> None:
     """Start the proxy that does not run, and say so."""
     if not site.engine.containers(site.name):
-        raise Refused(
-            "project.not-here",
-            f"nothing of a project {site.name} is on this engine",
-            next=("bg --help", "bg status -p NAME"),
-        )
+        raise not_here(site)
     site.notice("the proxy was not running: starting it first")
     start_proxy(site)
 

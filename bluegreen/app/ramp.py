@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bluegreen.app.acting import BY_THE_GUARD, Action
 from bluegreen.app.canary import canary_operation, end_abandoned, shift
 from bluegreen.app.rollback import MoveResult, promote, rollback
 from bluegreen.app.site import Site, begin, end, lease, need_ended, need_journal, still
-from bluegreen.app.watch import BY_THE_GUARD, Action, Glance, watch
+from bluegreen.app.watch import Glance, watch
 from bluegreen.judge.wording import Clock, utc
 from bluegreen.model.errors import BluegreenError, Overtaken, ProxyFailed, Refused, Unhealthy
 from bluegreen.model.events import Event

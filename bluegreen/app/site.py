@@ -192,6 +192,15 @@ def end(session: ProxySession, epoch: int, operation: str, outcome: str) -> Mapp
     return answer
 
 
+def not_here(site: Site) -> Refused:
+    """What to raise where the engine has nothing of the project."""
+    return Refused(
+        "project.not-here",
+        f"nothing of a project {site.name} is on this engine",
+        next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
+    )
+
+
 def need_journal(observed: Observed) -> None:
     """Raises `JournalLost` unless the journal can be trusted. A rollback doesn't ask."""
     state = observed.proxy

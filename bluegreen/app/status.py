@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bluegreen.app.opening import Opening
-from bluegreen.app.site import Site
+from bluegreen.app.site import Site, not_here
 from bluegreen.app.tools import public_url
 from bluegreen.model.containers import Container
-from bluegreen.model.errors import ProxyFailed, Refused
+from bluegreen.model.errors import ProxyFailed
 from bluegreen.model.history import Operation
 from bluegreen.model.names import Kind, Slot, slot_container
 from bluegreen.model.observed import Observed, manifest
@@ -88,11 +88,7 @@ def status(site: Site, opening: Opening | None = None) -> Status:
         except ProxyFailed as error:
             trouble = Trouble(error.code, error.problem.message, error.problem.next)
     if not containers:
-        raise Refused(
-            "project.not-here",
-            f"nothing of a project {site.name} is on this engine",
-            next=("bg deploy TAG", "bg status -p NAME    if it has another name"),
-        )
+        raise not_here(site)
     observed = site.picture(answer, containers, images=any(c.kept for c in containers))
     from bluegreen.app.wounds import wounds
 

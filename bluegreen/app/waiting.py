@@ -6,7 +6,7 @@ A guard acts within seconds, so what is waited for may have happened before: not
 from __future__ import annotations
 
 from bluegreen.app.guarding import FORWARD, moment
-from bluegreen.app.site import Site
+from bluegreen.app.site import Site, not_here
 from bluegreen.model.errors import ProxyFailed, Refused
 from bluegreen.model.history import ReleaseRecord, Switch
 from bluegreen.model.observed import Observed
@@ -42,11 +42,7 @@ def wait(site: Site, name: str | None = None, timeout: float | None = None) -> W
     except ProxyFailed as error:
         if site.engine.containers(site.name):
             raise
-        raise Refused(
-            "project.not-here",
-            f"nothing of a project {site.name} is on this engine",
-            next=("bg status -p NAME    if it has another name",),
-        ) from error
+        raise not_here(site) from error
 
 
 def _wait(site: Site, name: str | None, timeout: float | None) -> Waited:

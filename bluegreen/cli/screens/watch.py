@@ -13,7 +13,8 @@ from bluegreen.model.errors import Exit, UsageError
 from bluegreen.model.judging import Verdict
 
 if TYPE_CHECKING:
-    from bluegreen.app.watch import Action, Watched
+    from bluegreen.app.acting import Action
+    from bluegreen.app.watch import Watched
     from bluegreen.cli.run import Run
     from bluegreen.model.events import Event
     from bluegreen.model.guard import GuardCheck
@@ -145,7 +146,7 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def lines(page: Page, found: Watched) -> list[str]:
-    from bluegreen.app.watch import horizon_of
+    from bluegreen.app.acting import horizon_of
 
     for action in found.actions:
         tag = action.subject.release.tag

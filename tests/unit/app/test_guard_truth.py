@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bluegreen.app import acting
 from bluegreen.app import canary as trying
-from bluegreen.app import watch as watching
 from bluegreen.app.canary import canary
 from bluegreen.app.ramp import ramp
 from bluegreen.app.recover import abort
@@ -139,7 +139,7 @@ def test_a_rollback_that_fails_after_it_moved_the_visitors_is_told_as_what_it_di
     visitors = Visitors(world)
     canary(visitors.site(), 25)
     visitors.failing[Slot.BLUE] = 0.3
-    monkeypatch.setattr(watching, "rollback", fails_then)
+    monkeypatch.setattr(acting, "rollback", fails_then)
     found = guard(visitors)
     (action,) = found.actions
     assert (action.did, action.why_not, exit_of(found)) == ("taken-back", "a step after it failed", Exit.VERDICT)
@@ -156,7 +156,7 @@ def test_whoever_is_too_late_to_take_it_back_says_by_its_code_that_it_failed(
     visitors = Visitors(world)
     canary(visitors.site(), 25)
     visitors.failing[Slot.BLUE] = 0.3
-    monkeypatch.setattr(watching, "rollback", beaten)
+    monkeypatch.setattr(acting, "rollback", beaten)
     found = guard(visitors)
     assert (found.actions, exit_of(found)) == ((), Exit.VERDICT)
 

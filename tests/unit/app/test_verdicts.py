@@ -12,7 +12,8 @@ from bluegreen.app.canary import canary
 from bluegreen.app.history import history, why
 from bluegreen.app.ramp import Ramp, ramp
 from bluegreen.app.rollback import promote, rollback
-from bluegreen.app.watch import TELL_EVERY, _Telling, watch
+from bluegreen.app.telling import TELL_EVERY, Telling
+from bluegreen.app.watch import watch
 from bluegreen.model.errors import Refused
 from bluegreen.model.history import SNAPSHOT_JUDGEMENTS, fold
 from bluegreen.model.judging import Count, Evidence, Outcome, Verdict
@@ -141,7 +142,7 @@ def test_a_snapshot_of_an_earlier_version_has_none() -> None:
 def test_once_somebody_has_come_nobody_reads_of_no_traffic_any_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bluegreen.app.watch.TELL_EVERY", 12.0)  # the canary's lease ends before 30 s of a played clock
+    monkeypatch.setattr("bluegreen.app.telling.TELL_EVERY", 12.0)  # the canary's lease ends before 30 s of a played clock
     visitors = Visitors(world, a_second=0)
     visitors.at[5.0] = lambda: setattr(visitors, "a_second", 20)
     assert run(visitors, 10, hold=20.0).outcome == "held"
@@ -172,7 +173,7 @@ def verdict(reason: str, **more: object) -> Verdict:
 
 
 def test_numbers_alone_make_no_other_verdict(world: World) -> None:
-    site, telling, now = world.site(), _Telling(), [0.0]
+    site, telling, now = world.site(), Telling(), [0.0]
     site.clock = lambda: now[0]
     telling.tell(site, verdict("1", warnings=("81.2 % of the requests",)))
     telling.tell(site, verdict("2", warnings=("9 % of the requests",)))

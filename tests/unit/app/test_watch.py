@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from bluegreen.app import acting
 from bluegreen.app.canary import canary
 from bluegreen.app.guarding import subject_of
 from bluegreen.app.history import history, why
@@ -189,8 +190,6 @@ def test_a_proxy_that_goes_away_is_waited_for(world: World, monkeypatch: pytest.
 
 
 def test_a_rollback_that_fails_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bluegreen.app import watch as module
-
     visitors = Visitors(world)
     canary(visitors.site(), 25)
     visitors.failing[Slot.BLUE] = 0.3
@@ -201,7 +200,7 @@ def test_a_rollback_that_fails_is_tried_again(world: World, monkeypatch: pytest.
             raise failure
         return rollback(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "rollback", sometimes)
+    monkeypatch.setattr(acting, "rollback", sometimes)
     (action,) = guard(visitors).actions
     assert action.did == "taken-back"
 

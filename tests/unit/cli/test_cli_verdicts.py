@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from bluegreen.app.acting import Action
 from bluegreen.app.guarding import Subject
 from bluegreen.app.history import Row, Why
 from bluegreen.app.ramp import Ramp, Step
-from bluegreen.app.watch import Action, Watched
+from bluegreen.app.watch import Watched
 from bluegreen.cli.layout import Page
 from bluegreen.cli.run import Run
 from bluegreen.cli.screens import history, ramp, watch
