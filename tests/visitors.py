@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from bluegreen.app.ramp import Ramp, ramp
 from bluegreen.app.site import Site
 from bluegreen.model.names import Slot
 from tests.world import World
@@ -49,3 +50,10 @@ class Visitors:
         self.world.nginx.log("".join(lines).encode())
         for moment in [m for m in self.at if self._clock.monotonic() - self._begin >= m]:
             self.at.pop(moment)()
+
+
+def run(visitors: Visitors, *shares: int, hold: float = 20.0, **more: Any) -> Ramp:
+    """Take the candidate from share to share while they come."""
+    candidate = visitors.world.observed().candidate
+    assert candidate is not None
+    return ramp(visitors.site(), candidate, shares or (10, 50), hold=hold, **more)

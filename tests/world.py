@@ -9,7 +9,8 @@ import os
 import shutil
 import tempfile
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -154,6 +155,22 @@ class World:
 
     def _fetch(self, *args: Any, **kwargs: Any) -> Any:
         return self.engine.fetch(*args, **kwargs)
+
+    @classmethod
+    @contextmanager
+    def with_candidate(cls, *, settled: bool = False) -> Iterator[World]:
+        """v2 is live in green; v3 is the candidate in blue, where v1 had stood by. ``settled``: v2 has been live for
+        longer than it is guarded."""
+        made = cls()
+        try:
+            for tag in ("v1", "v2"):
+                made.deploy(tag)
+            if settled:
+                made.nginx.clock.pause(1000)
+            made.deploy("v3", stage=True)
+            yield made
+        finally:
+            made.close()
 
     def site(self, kill: Checkpoint | None = None) -> Site:
         """A new process: alive, with its own place to die."""

@@ -34,6 +34,8 @@ class Visitor(threading.Thread):
         super().__init__(daemon=True)
         self.kind = kind
         self.results = Results()
+        self.begun = threading.Event()
+        """Its first request has come to an end."""
         self._address = address
         self._stopping = stop
         self._socket: socket.socket | None = None
@@ -51,6 +53,7 @@ class Visitor(threading.Thread):
             except (OSError, Lost, ValueError) as error:
                 self.results.lost.append((begin, self.kind, f"{type(error).__name__}: {error}"))
                 reusable = False
+            self.begun.set()
             if not reusable:
                 self._close()
             if self.kind == "think":
@@ -111,8 +114,8 @@ def main() -> None:
     visitors = [Visitor(address, kind, stop) for kind in kinds]
     for visitor in visitors:
         visitor.start()
-    while not all(visitor.results.answered or visitor.results.lost for visitor in visitors):
-        time.sleep(0.01)
+    for visitor in visitors:
+        visitor.begun.wait()
     print("ready", flush=True)  # noqa: T201 - this is what it is for
     sys.stdin.read()
     stop.set()

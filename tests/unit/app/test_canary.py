@@ -27,12 +27,8 @@ from tests.world import World
 @pytest.fixture
 def world() -> Iterator[World]:
     """v2 is live in green; v3 is the candidate in blue, where v1 had stood by."""
-    made = World()
-    made.deploy("v1")
-    made.deploy("v2")
-    made.deploy("v3", stage=True)
-    yield made
-    made.close()
+    with World.with_candidate() as made:
+        yield made
 
 
 def split(world: World) -> dict[str, int]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from bluegreen.app.canary import canary, standing
-from bluegreen.app.ramp import Ramp, ramp
+from bluegreen.app.ramp import ramp
 from bluegreen.app.recover import abort, resume
 from bluegreen.app.rollback import promote, rollback
 from bluegreen.app.site import LEASE_SECONDS
@@ -18,25 +17,15 @@ from bluegreen.model.errors import BluegreenError, Held, Overtaken, Refused
 from bluegreen.model.judging import Outcome
 from bluegreen.model.names import Slot
 from tests.strikes import Killed
-from tests.visitors import Visitors
+from tests.visitors import Visitors, run
 from tests.world import World
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
     """v2 is live in green; v3 is the candidate in blue."""
-    made = World()
-    made.deploy("v1")
-    made.deploy("v2")
-    made.deploy("v3", stage=True)
-    yield made
-    made.close()
-
-
-def run(visitors: Visitors, *shares: int, hold: float = 20.0, **more: Any) -> Ramp:
-    candidate = visitors.world.observed().candidate
-    assert candidate is not None
-    return ramp(visitors.site(), candidate, shares or (10, 50), hold=hold, **more)
+    with World.with_candidate() as made:
+        yield made
 
 
 def test_a_clean_release_passes_each_step_and_gets_all_visitors(world: World) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from bluegreen.app.canary import canary
 from bluegreen.app.history import history, why
-from bluegreen.app.ramp import Ramp, ramp
 from bluegreen.app.rollback import promote, rollback
 from bluegreen.app.telling import TELL_EVERY, Telling
 from bluegreen.app.watch import watch
@@ -18,25 +16,15 @@ from bluegreen.model.errors import Refused
 from bluegreen.model.history import SNAPSHOT_JUDGEMENTS, fold
 from bluegreen.model.judging import Count, Evidence, Outcome, Verdict
 from bluegreen.model.names import Slot
-from tests.visitors import Visitors
+from tests.visitors import Visitors, run
 from tests.world import World
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
     """v2 is live in green; v3 is the candidate in blue."""
-    made = World()
-    made.deploy("v1")
-    made.deploy("v2")
-    made.deploy("v3", stage=True)
-    yield made
-    made.close()
-
-
-def run(visitors: Visitors, *shares: int, hold: float = 20.0, **more: Any) -> Ramp:
-    candidate = visitors.world.observed().candidate
-    assert candidate is not None
-    return ramp(visitors.site(), candidate, shares or (10, 50), hold=hold, **more)
+    with World.with_candidate() as made:
+        yield made
 
 
 def said(world: World, *names: str) -> list[str]:
@@ -142,7 +130,8 @@ def test_a_snapshot_of_an_earlier_version_has_none() -> None:
 def test_once_somebody_has_come_nobody_reads_of_no_traffic_any_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bluegreen.app.telling.TELL_EVERY", 12.0)  # the canary's lease ends before 30 s of a played clock
+    # The canary's lease ends before 30 s of a played clock.
+    monkeypatch.setattr("bluegreen.app.telling.TELL_EVERY", 12.0)
     visitors = Visitors(world, a_second=0)
     visitors.at[5.0] = lambda: setattr(visitors, "a_second", 20)
     assert run(visitors, 10, hold=20.0).outcome == "held"

@@ -25,13 +25,8 @@ from tests.world import World
 @pytest.fixture
 def world() -> Iterator[World]:
     """v2 is live in green, and has been for longer than it is guarded; v3 is the candidate in blue."""
-    made = World()
-    made.deploy("v1")
-    made.deploy("v2")
-    made.nginx.clock.pause(1000)
-    made.deploy("v3", stage=True)
-    yield made
-    made.close()
+    with World.with_candidate(settled=True) as made:
+        yield made
 
 
 def after(visitors: Visitors, seconds: float) -> Callable[[Glance], bool]:
