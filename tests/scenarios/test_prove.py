@@ -103,7 +103,9 @@ def test_a_release_that_breaks_answers_off_is_found_and_each_request_named(stack
     assert receipt["truncated"] == receipt["problems"]["truncated"] > 0
     failure = receipt["failures"][0]
     assert (failure["problem"], failure["method"], failure["path"]) == ("truncated", "GET", "/")
-    assert failure["switch"] == 1
+    # What was under way when it switched had begun before: of no switch yet.
+    switches = {one["switch"] for one in receipt["failures"]}
+    assert switches - {None} == {1}
     assert failure["seen"].endswith(" bytes")
     assert failure["id"].startswith("prove-")
     assert stack.serving == "v2"
